@@ -1,0 +1,252 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// decoder fills Go values from nodes, strictly: an unknown key and a wrong
+// type are errors with their places, and all of them are collected.
+//
+// Struct fields name their key in a tag, `yaml:"name"`, with the option
+// ",required". A blank field with the tag `notyet:"a b"` lists keys that
+// agentgateway has and Attaché does not, `notyetF5:"a b"` those of F5 AI
+// Gateway; they get an error of their own kind.
+// Absent, null and empty blocks leave the zero value; a pointer tells them
+// apart: null is absent, an empty block is not.
+type decoder struct {
+	file string
+	mistakes
+}
+
+// selfDecoder is a type with a shape that reflection cannot tell, such as a
+// string or a mapping.
+type selfDecoder interface {
+	decodeNode(d *decoder, n *node)
+}
+
+// shapes caches what reflection found, by type.
+var shapes sync.Map
+
+var selfDecoderType = reflect.TypeFor[selfDecoder]()
+
+func (d *decoder) errorf(n *node, kind Kind, format string, args ...any) {
+	d.add(n.errorf(d.file, kind, format, args...))
+}
+
+func (d *decoder) decode(n *node, into any) { d.value(n, reflect.ValueOf(into).Elem()) }
+
+func (d *decoder) value(n *node, v reflect.Value) {
+	if d.full() {
+		return
+	}
+	if reflect.PointerTo(v.Type()).Implements(selfDecoderType) {
+		v.Addr().Interface().(selfDecoder).decodeNode(d, n)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !n.isNull() {
+			v.Set(reflect.New(v.Type().Elem()))
+			d.value(n, v.Elem())
+		}
+	case reflect.Struct:
+		d.structure(n, v)
+	case reflect.Slice:
+		if n.kind != sequenceNode {
+			hint := ""
+			if n.isNull() {
+				hint = "; write [] for an empty one"
+			}
+			d.errorf(n, Invalid, "expected a list, found %s%s", n.what(), hint)
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(n.children), len(n.children)))
+		for i, c := range n.children {
+			d.value(c, v.Index(i))
+		}
+	case reflect.Map:
+		if n.kind != mappingNode {
+			d.errorf(n, Invalid, "expected a mapping, found %s", n.what())
+			return
+		}
+		v.Set(reflect.MakeMapWithSize(v.Type(), len(n.children)))
+		for i, c := range n.children {
+			item := reflect.New(v.Type().Elem()).Elem()
+			d.value(c, item)
+			v.SetMapIndex(reflect.ValueOf(n.keys[i].name), item)
+		}
+	case reflect.String:
+		if n.kind != scalarNode || n.tag != "!!str" {
+			if !n.isNull() {
+				d.errorf(n, Invalid, "expected a string, found %s%s", n.what(), quoteHint(n))
+			}
+			return
+		}
+		v.SetString(n.value)
+	case reflect.Bool:
+		if n.kind != scalarNode || n.tag != "!!bool" {
+			if !n.isNull() {
+				d.errorf(n, Invalid, "expected true or false, found %s", n.what())
+			}
+			return
+		}
+		v.SetBool(strings.EqualFold(n.value, "true"))
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(n.value, 64)
+		if n.kind != scalarNode || n.tag != "!!int" && n.tag != "!!float" || err != nil {
+			d.errorf(n, Invalid, "expected a number, found %s", n.what())
+			return
+		}
+		v.SetFloat(f)
+	case reflect.Int, reflect.Int64:
+		i, err := strconv.ParseInt(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
+		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+			d.errorf(n, Invalid, "expected a whole number, found %s", n.what())
+			return
+		}
+		v.SetInt(i)
+	case reflect.Uint16, reflect.Uint32:
+		u, err := strconv.ParseUint(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
+		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+			d.errorf(n, Invalid, "expected a whole number from 0 to %d, found %s", uint64(1)<<v.Type().Bits()-1, n.what())
+			return
+		}
+		v.SetUint(u)
+	default:
+		panic("config: no decoder for " + v.Type().String())
+	}
+}
+
+func quoteHint(n *node) string {
+	if n.kind == scalarNode && !n.variable {
+		return "; quote it"
+	}
+	return ""
+}
+
+func (d *decoder) structure(n *node, v reflect.Value) {
+	if n.isNull() {
+		return
+	}
+	s := shapeOf(v.Type())
+	if n.kind != mappingNode {
+		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
+		return
+	}
+	for i, key := range n.keys {
+		child := n.children[i]
+		if field, ok := s.fields[key.name]; ok {
+			d.value(child, v.Field(field))
+			continue
+		}
+		e := &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path()}
+		if dialect, ok := s.notYet[key.name]; ok {
+			e.Kind, e.Msg = Unsupported, "valid "+dialect+" key, not supported yet"
+		} else {
+			e.Kind, e.Msg = UnknownKey, "unknown key; "+suggest(key.name, append(words(s.notYet), s.names...), s.names)
+		}
+		d.add(e)
+	}
+	for _, name := range s.required {
+		if n.get(name) == nil {
+			d.add(&Error{File: d.file, Line: n.line, Column: n.column, Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
+		}
+	}
+}
+
+// shape is what the tags of a struct type say.
+type shape struct {
+	fields   map[string]int
+	names    []string // in the order of the fields
+	required []string
+	notYet   map[string]string // key to the dialect that has it
+}
+
+// notYetTags are the struct tags for keys that Attaché does not do, with the
+// dialect that has them.
+var notYetTags = map[string]string{"notyet": "agentgateway", "notyetF5": "F5 AI Gateway"}
+
+func shapeOf(t reflect.Type) shape {
+	if s, ok := shapes.Load(t); ok {
+		return s.(shape)
+	}
+	s := shape{fields: map[string]int{}, notYet: map[string]string{}}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		for tag, dialect := range notYetTags {
+			for _, key := range strings.Fields(f.Tag.Get(tag)) {
+				s.notYet[key] = dialect
+			}
+		}
+		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name == "" {
+			continue
+		}
+		s.fields[name] = i
+		s.names = append(s.names, name)
+		if option == "required" {
+			s.required = append(s.required, name)
+		}
+	}
+	shapes.Store(t, s)
+	return s
+}
+
+// suggest proposes what the user may have meant: the nearest of all known
+// words, or else the list of those that work.
+func suggest(word string, known, working []string) string {
+	best, distance := "", len(word)/3+1
+	for _, k := range known {
+		if strings.EqualFold(k, word) {
+			return fmt.Sprintf("did you mean %q?", k)
+		}
+		if dist := editDistance(word, k); dist <= distance && dist < len(k) {
+			best, distance = k, dist-1
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return "expected " + alternatives(working)
+}
+
+// alternatives is "a", "a or b", "one of a, b, c".
+func alternatives(words []string) string {
+	switch len(words) {
+	case 0:
+		return "nothing"
+	case 1:
+		return words[0]
+	case 2:
+		return words[0] + " or " + words[1]
+	}
+	return "one of " + strings.Join(words, ", ")
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b.
+func editDistance(a, b string) int {
+	prev2, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, row = prev, row, prev2
+	}
+	return prev[len(b)]
+}

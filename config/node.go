@@ -1,0 +1,335 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Bounds on the text, so that no file can hang the process.
+const (
+	// MaxFileBytes is the longest file that is read: room for more than
+	// 20,000 routes.
+	MaxFileBytes = 8 << 20
+	// maxNodes bounds the tree after its aliases are expanded.
+	maxNodes = 1_000_000
+	maxDepth = 200
+)
+
+type nodeKind int
+
+const (
+	scalarNode nodeKind = iota
+	mappingNode
+	sequenceNode
+)
+
+// node is a YAML node with its place: aliases are followed, variables are
+// expanded, keys are strings. It is immutable. No other file of the package
+// knows the YAML library.
+type node struct {
+	parent *node
+	// key or index is the place in the parent.
+	key   string
+	index int
+
+	kind         nodeKind
+	line, column int
+
+	// tag is the short tag of a scalar: !!str, !!int, !!float, !!bool or
+	// !!null.
+	tag   string
+	value string
+	// source is the text before variables were expanded.
+	source string
+	// variable tells that value came from a variable and must not be shown.
+	variable bool
+
+	// children are the values, in file order; keys their keys, if a mapping.
+	children []*node
+	keys     []keyPlace
+}
+
+type keyPlace struct {
+	name         string
+	line, column int
+}
+
+func (n *node) isNull() bool { return n.kind == scalarNode && n.tag == "!!null" }
+
+// get returns the value of a key, or nil.
+func (n *node) get(key string) *node {
+	for i, k := range n.keys {
+		if k.name == key {
+			return n.children[i]
+		}
+	}
+	return nil
+}
+
+func (n *node) keyNamed(key string) *keyPlace {
+	for i := range n.keys {
+		if n.keys[i].name == key {
+			return &n.keys[i]
+		}
+	}
+	return nil
+}
+
+// path is the place in the tree, such as binds[0].listeners[1].name.
+func (n *node) path() string {
+	if n.parent == nil {
+		return ""
+	}
+	p := n.parent.path()
+	if n.parent.kind == sequenceNode {
+		return p + "[" + strconv.Itoa(n.index) + "]"
+	}
+	return join(p, n.key)
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// at follows a path from n as far as it leads.
+func (n *node) at(path string) *node {
+	for path != "" {
+		var next *node
+		if strings.HasPrefix(path, "[") {
+			end := strings.IndexByte(path, ']')
+			i, err := strconv.Atoi(path[1:max(end, 1)])
+			if end < 0 || err != nil || n.kind != sequenceNode || i < 0 || i >= len(n.children) {
+				return n
+			}
+			next, path = n.children[i], path[end+1:]
+		} else {
+			// A key may itself hold dots: take the longest one that fits.
+			rest := strings.TrimPrefix(path, ".")
+			for i, k := range n.keys {
+				after, ok := strings.CutPrefix(rest, k.name)
+				if ok && (after == "" || after[0] == '.' || after[0] == '[') && (next == nil || len(after) < len(path)) {
+					next, path = n.children[i], after
+				}
+			}
+			if next == nil {
+				return n
+			}
+		}
+		n = next
+	}
+	return n
+}
+
+// quoted is the scalar as the user wrote it, never the value of a variable.
+func (n *node) quoted() string {
+	s := n.source
+	if len(s) > 60 {
+		s = s[:57] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// what names the kind of value for messages.
+func (n *node) what() string {
+	switch {
+	case n.kind == mappingNode:
+		return "a mapping"
+	case n.kind == sequenceNode:
+		return "a list"
+	case n.isNull():
+		return "nothing"
+	case n.tag == "!!str":
+		return "the string " + n.quoted()
+	case n.tag == "!!bool":
+		return "the boolean " + n.source
+	default:
+		return "the number " + n.source
+	}
+}
+
+func (n *node) errorf(file string, kind Kind, format string, args ...any) *Error {
+	return &Error{File: file, Line: n.line, Column: n.column, Path: n.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
+}
+
+// parseTree reads one YAML document. The tree is nil if errors stand in the
+// way of one.
+func parseTree(file string, src []byte, lookup func(string) (string, bool)) (root *node, errs []*Error) {
+	fail := func(line, column int, format string, args ...any) (*node, []*Error) {
+		return nil, append(errs, &Error{File: file, Line: line, Column: column, Kind: Syntax, Msg: fmt.Sprintf(format, args...)})
+	}
+	if len(src) > MaxFileBytes {
+		return fail(1, 1, "the file has %d bytes; at most %d are read", len(src), MaxFileBytes)
+	}
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	switch err := decodeDocument(dec, &doc); {
+	case errors.Is(err, io.EOF):
+		return fail(1, 1, "the file is empty; it needs at least one of binds, config, processors, profiles")
+	case err != nil:
+		line, msg := syntaxError(err)
+		return fail(line, 1, "%s", msg)
+	}
+	var second yaml.Node
+	switch err := decodeDocument(dec, &second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		line, msg := syntaxError(err)
+		return fail(line, 1, "%s", msg)
+	default:
+		return fail(second.Line, second.Column, "a second YAML document begins here; a configuration is one document")
+	}
+	b := &treeBuilder{file: file, lookup: lookup, open: map[*yaml.Node]bool{}}
+	root = &node{}
+	if !b.build(doc.Content[0], root, 0) {
+		return nil, b.list
+	}
+	if root.isNull() {
+		return fail(1, 1, "the file is empty; it needs at least one of binds, config, processors, profiles")
+	}
+	return root, b.list
+}
+
+// decodeDocument turns a panic of the library into an error: no input may stop
+// the process.
+func decodeDocument(dec *yaml.Decoder, into *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	return dec.Decode(into)
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntaxError takes the line out of the library's message.
+func syntaxError(err error) (line int, msg string) {
+	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
+	if m == nil {
+		return 1, "not YAML: " + err.Error()
+	}
+	if line, _ = strconv.Atoi(m[1]); line == 0 {
+		line = 1
+	}
+	return line, "not YAML: " + m[2]
+}
+
+type treeBuilder struct {
+	file   string
+	lookup func(string) (string, bool)
+	mistakes
+	open  map[*yaml.Node]bool // nodes that are being built: an alias to one is a cycle
+	nodes int
+	stop  bool // a bound was met
+}
+
+func (b *treeBuilder) errorf(y *yaml.Node, kind Kind, path, format string, args ...any) {
+	b.add(&Error{File: b.file, Line: y.Line, Column: y.Column, Path: path, Kind: kind, Msg: fmt.Sprintf(format, args...)})
+}
+
+// build fills n, whose place in its parent is known, from y. It tells whether
+// there is anything to go on with.
+func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
+	if b.stop || b.full() {
+		return false
+	}
+	if b.nodes++; b.nodes > maxNodes {
+		b.stop = true
+		b.errorf(y, Syntax, n.path(), "aliases make this file longer than %d values; write it with fewer", maxNodes)
+		return false
+	}
+	if depth > maxDepth {
+		b.stop = true
+		b.errorf(y, Syntax, "", "nested deeper than %d levels", maxDepth)
+		return false
+	}
+	if y.Kind == yaml.AliasNode {
+		if b.open[y.Alias] {
+			b.errorf(y, Syntax, n.path(), "the alias *%s contains itself", y.Value)
+			return false
+		}
+		return b.build(y.Alias, n, depth)
+	}
+	n.line, n.column = y.Line, y.Column
+	switch y.Kind {
+	case yaml.ScalarNode:
+		b.scalar(y, n)
+	case yaml.SequenceNode:
+		b.open[y] = true
+		b.sequence(y, n, depth)
+		delete(b.open, y)
+	case yaml.MappingNode:
+		b.open[y] = true
+		b.mapping(y, n, depth)
+		delete(b.open, y)
+	}
+	return true
+}
+
+func (b *treeBuilder) sequence(y *yaml.Node, n *node, depth int) {
+	n.kind = sequenceNode
+	n.children = make([]*node, 0, len(y.Content))
+	for i, item := range y.Content {
+		if c := (&node{parent: n, index: i}); b.build(item, c, depth+1) {
+			n.children = append(n.children, c)
+		}
+	}
+}
+
+func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
+	n.kind = mappingNode
+	n.children = make([]*node, 0, len(y.Content)/2)
+	n.keys = make([]keyPlace, 0, len(y.Content)/2)
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		k := y.Content[i]
+		if k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.Kind != yaml.ScalarNode {
+			b.errorf(k, Syntax, n.path(), "a key must be a plain value, not a mapping or a list")
+			continue
+		}
+		if k.ShortTag() == "!!merge" {
+			b.errorf(k, Unsupported, n.path(), "merge keys (<<) are not read by agentgateway, nor here; write the keys out")
+			continue
+		}
+		c := &node{parent: n, key: k.Value}
+		if first := n.keyNamed(k.Value); first != nil {
+			b.errorf(k, Conflict, c.path(), "this key is here twice; the first is on line %d", first.line)
+			continue
+		}
+		if b.build(y.Content[i+1], c, depth+1) {
+			n.keys = append(n.keys, keyPlace{k.Value, k.Line, k.Column})
+			n.children = append(n.children, c)
+		}
+	}
+}
+
+func (b *treeBuilder) scalar(y *yaml.Node, n *node) {
+	n.kind = scalarNode
+	n.value, n.source, n.tag = y.Value, y.Value, y.ShortTag()
+	if !strings.Contains(y.Value, "$") {
+		return
+	}
+	value, missing := expand(y.Value, b.lookup)
+	for _, name := range missing {
+		b.errorf(y, Reference, n.path(), "the variable %s is not set; set it, give a default as in ${%s:-value}, or write $$ for a dollar sign", name, name)
+	}
+	n.variable = value != strings.ReplaceAll(y.Value, "$$", "$")
+	n.value = value
+	// A plain scalar gets the type of what it now says: port: $PORT is a
+	// number. A quoted one stays a string.
+	if y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {
+		n.tag = (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag()
+	}
+}

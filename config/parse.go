@@ -1,0 +1,114 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Options are what reading a file may depend on beside its text. The zero
+// value reads the process environment and the file system.
+type Options struct {
+	// LookupEnv finds a variable. Default [os.LookupEnv].
+	LookupEnv func(name string) (value string, ok bool)
+	// ReadFile reads a file that the configuration names. Default
+	// [os.ReadFile].
+	ReadFile func(path string) ([]byte, error)
+	// AllowUnsetEnv reads variables that are not set as the word "unset", so
+	// that a file can be checked where its secrets are not known.
+	AllowUnsetEnv bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	return o
+}
+
+// lookup is LookupEnv as the expansion sees it.
+func (o Options) lookup(name string) (string, bool) {
+	value, ok := o.LookupEnv(name)
+	if !ok && o.AllowUnsetEnv {
+		return "unset", true
+	}
+	return value, ok
+}
+
+// Parse reads a configuration. Name is used in errors only. The error is nil
+// or a *[multierror.Error] of *[Error] with every mistake in file order.
+func Parse(name string, src []byte, opts Options) (*Config, error) {
+	opts = opts.withDefaults()
+	root, errs := parseTree(name, src, opts.lookup)
+	if root == nil {
+		return nil, Join(errs)
+	}
+	var f file
+	d := &decoder{file: name}
+	d.decode(root, &f)
+	r := &resolver{
+		cfg:         &Config{File: name, root: root},
+		opts:        opts,
+		processors:  map[string]*Processor{},
+		profiles:    map[string]*Profile{},
+		used:        map[any]bool{},
+		mistaken:    map[string]bool{},
+		forListener: map[*ExtProc]bool{},
+	}
+	for _, e := range append(errs, d.list...) {
+		r.mistaken[e.Path] = true
+		r.mistaken[parentPath(e.Path)] = true
+	}
+	r.resolve(&f)
+	slices.Sort(r.cfg.Named)
+	r.cfg.Named = slices.Compact(r.cfg.Named)
+	errs = append(append(errs, d.list...), r.list...)
+	if err := Join(firstPerPlace(errs)); err != nil {
+		return nil, err
+	}
+	return r.cfg, nil
+}
+
+// parentPath cuts the last key off a path.
+func parentPath(path string) string { return path[:max(strings.LastIndexByte(path, '.'), 0)] }
+
+// firstPerPlace keeps one error per place: a value of the wrong type need not
+// also be called missing or out of range.
+func firstPerPlace(errs []*Error) []*Error {
+	type place struct {
+		line, column int
+		path         string
+	}
+	seen := map[place]bool{}
+	return slices.DeleteFunc(errs, func(e *Error) bool {
+		p := place{e.Line, e.Column, e.Path}
+		if seen[p] {
+			return true
+		}
+		seen[p] = true
+		return false
+	})
+}
+
+// Errorf returns an error at a path, or at the nearest place above it that the
+// file has.
+func (c *Config) Errorf(path string, kind Kind, format string, args ...any) *Error {
+	e := &Error{File: c.File, Line: 1, Column: 1, Path: path, Kind: kind, Msg: fmt.Sprintf(format, args...)}
+	if c.root != nil {
+		n := c.root.at(path)
+		e.Line, e.Column = n.line, n.column
+	}
+	return e
+}
+
+// Place is "file:line:col: path" of a path in the file.
+func (c *Config) Place(path string) string { return c.Errorf(path, Invalid, "").Place() }
+
+// Where is "path (line n)", for messages about another place of the same file.
+func (c *Config) Where(path string) string {
+	return fmt.Sprintf("%s (line %d)", path, c.Errorf(path, Invalid, "").Line)
+}

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// rules checks what no single key can know.
+func (r *resolver) rules(f *file) {
+	r.uniquePorts(f)
+	r.uniqueListeners()
+	for _, l := range r.cfg.Listeners {
+		r.uniqueRoutes(l)
+	}
+	r.unused()
+}
+
+func (r *resolver) uniquePorts(f *file) {
+	seen := map[uint16]string{}
+	for i, b := range f.Binds {
+		path := fmt.Sprintf("binds[%d]", i)
+		if first, dup := seen[b.Port]; dup && b.Port != 0 {
+			r.errorf(path+".port", Conflict, "port %d is configured twice; the first is %s; put the listeners into one bind", b.Port, r.cfg.Where(first))
+			continue
+		}
+		seen[b.Port] = path
+		if len(b.Listeners) == 0 {
+			if n := r.cfg.root.at(path + ".listeners"); n.kind == sequenceNode {
+				r.errorf(path+".listeners", Unreachable, "a bind without listeners accepts nothing; add one, or remove the bind")
+			}
+		}
+	}
+}
+
+// uniqueListeners: one listener per port and hostname, and one name per
+// gateway, or agentgateway would silently keep the last.
+func (r *resolver) uniqueListeners() {
+	type host struct {
+		port     uint16
+		hostname string
+	}
+	type name struct {
+		port uint16
+		name string
+	}
+	hosts, names := map[host]*Listener{}, map[name]*Listener{}
+	for _, l := range r.cfg.Listeners {
+		if first := hosts[host{l.Port, l.Hostname}]; first != nil {
+			r.errorf(l.Path+".hostname", Conflict, "a second listener for this port and host; the first is %s", r.cfg.Where(first.Path))
+		} else {
+			hosts[host{l.Port, l.Hostname}] = l
+		}
+		if first := names[name{l.Port, l.Name}]; first != nil {
+			r.errorf(l.Path+".name", Conflict, "a second listener of this name; the first is %s", r.cfg.Where(first.Path))
+		} else {
+			names[name{l.Port, l.Name}] = l
+		}
+	}
+}
+
+func (r *resolver) uniqueRoutes(l *Listener) {
+	seen := map[string]*Route{}
+	for _, rt := range l.Routes {
+		first := seen[rt.Name]
+		switch {
+		case first == nil:
+			seen[rt.Name] = rt
+		case rt.Named:
+			r.errorf(rt.Path+".name", Conflict, "a second route of this name; the first is %s", r.cfg.Where(first.Path))
+		default:
+			r.errorf(rt.Path, Unreachable, "never matches: hostnames and matches are the same as those of %s", r.cfg.Where(first.Path))
+		}
+	}
+}
+
+// unused warns of processors and profiles that nothing runs.
+func (r *resolver) unused() {
+	for _, p := range r.cfg.Processors {
+		if !r.used[p] {
+			r.warnf(p.Path, Unreachable, "no step runs this processor")
+		}
+	}
+	for _, p := range r.cfg.Profiles {
+		if !r.used[p] {
+			r.warnf(p.Path, Unreachable, "no extProc uses this profile")
+		}
+	}
+	if len(r.cfg.Listeners) == 0 && len(r.list) == 0 {
+		r.warnf("", Unreachable, "the file has no listeners, so nothing is served; add binds")
+	}
+	slices.SortStableFunc(r.cfg.Warnings, func(a, b *Error) int { return a.Line - b.Line })
+}
