@@ -100,12 +100,13 @@ func (r *resolver) process(f *fileConfig) {
 		if a.file != "" {
 			*a.into = a.file
 		}
+		from := ""
 		// The environment wins over the file, as in agentgateway.
 		if v, ok := r.opts.LookupEnv(a.env); ok && v != "" {
-			*a.into = v
+			*a.into, from = v, " (from the variable "+a.env+")"
 		}
 		if !validAddr(*a.into) {
-			r.errorf("config."+a.key, Invalid, "not an address; expected ip:port, localhost:port, unix:/path or off")
+			r.errorf("config."+a.key, Invalid, "not an address%s; expected ip:port, localhost:port, unix:/path or off", from)
 		}
 	}
 	p.EnableIPv6 = f.EnableIPv6 == nil || *f.EnableIPv6
@@ -249,20 +250,6 @@ func (r *resolver) listener(path string, index int, port uint16, f *fileListener
 		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i]))
 	}
 	r.cfg.Listeners = append(r.cfg.Listeners, l)
-}
-
-var hostnamePattern = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*$`)
-
-// hostname lower-cases an exact name or *.suffix; empty and * mean any host.
-func (r *resolver) hostname(path, s string) string {
-	if s == "" || s == "*" {
-		return ""
-	}
-	s = strings.ToLower(s)
-	if len(s) > 253 || !hostnamePattern.MatchString(s) {
-		r.errorf(path, Invalid, "not a host name; expected a name such as api.example.com or *.example.com, without a port")
-	}
-	return s
 }
 
 func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Route {

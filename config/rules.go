@@ -11,6 +11,7 @@ func (r *resolver) rules(f *file) {
 	r.uniqueListeners()
 	for _, l := range r.cfg.Listeners {
 		r.uniqueRoutes(l)
+		r.reachableHosts(l)
 	}
 	r.unused()
 }
@@ -69,6 +70,24 @@ func (r *resolver) uniqueRoutes(l *Listener) {
 			r.errorf(rt.Path+".name", Conflict, "a second route of this name; the first is %s", r.cfg.Where(first.Path))
 		default:
 			r.errorf(rt.Path, Unreachable, "never matches: hostnames and matches are the same as those of %s", r.cfg.Where(first.Path))
+		}
+	}
+}
+
+// reachableHosts warns of hostnames of routes that never get to their listener:
+// the host chooses the listener first.
+func (r *resolver) reachableHosts(l *Listener) {
+	for _, rt := range l.Routes {
+		for i, h := range rt.Hostnames {
+			path := fmt.Sprintf("%s.hostnames[%d]", rt.Path, i)
+			if !HostCovers(l.Hostname, h) && !HostCovers(h, l.Hostname) {
+				r.warnf(path, Unreachable, "never matches: the listener takes only %s", l.Hostname)
+			}
+			for _, other := range r.cfg.Listeners {
+				if other != l && other.Port == l.Port && other.Hostname != "" && HostCovers(other.Hostname, h) && !HostCovers(other.Hostname, l.Hostname) {
+					r.warnf(path, Unreachable, "never matches: this host goes to the listener %s", r.cfg.Where(other.Path))
+				}
+			}
 		}
 	}
 }

@@ -1,0 +1,213 @@
+package translator
+
+import (
+	"net"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
+	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-dev/attache/config"
+)
+
+const (
+	// connectTimeout is agentgateway's.
+	connectTimeout = 10 * time.Second
+	// breakerLimit stands in place of Envoy's 1,024 connections, requests and
+	// waiting requests per backend: a cliff for models that answer slowly.
+	// Clients are bounded at the listener.
+	breakerLimit = 1 << 20
+	// extProcWindow makes Envoy stop reading from a client while an ext_proc
+	// server does not read; with the default of 16 MiB it holds that much for
+	// each request.
+	extProcWindow           = 64 << 10
+	extProcConnectionWindow = 1 << 20
+
+	http2KeepaliveInterval = 30 * time.Second
+	http2KeepaliveTimeout  = 5 * time.Second
+)
+
+// httpProtocolOptions is the key of the HTTP settings in a cluster.
+const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// backendCluster adds the cluster of a backend and returns its name.
+func (t *translation) backendCluster(b *config.Backend) string {
+	name := backendCluster(b)
+	t.place(name, b.Path)
+	if _, ok := t.clusters[name]; ok {
+		return name
+	}
+	options := &httpv3.HttpProtocolOptions{}
+	if b.TLS {
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}
+	} else {
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+		}}
+	}
+	if b.Credential != nil {
+		options.HttpFilters = t.credentialFilters(b)
+	}
+	c := t.cluster(name, b.Target, options)
+	if b.TLS {
+		c.TransportSocket = t.upstreamTLS()
+	}
+	return name
+}
+
+// extProcCluster adds the cluster of an ext_proc server and returns its name.
+func (t *translation) extProcCluster(name string, target config.Target, path string) string {
+	t.place(name, path)
+	if _, ok := t.clusters[name]; !ok {
+		t.cluster(name, target, &httpv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+					InitialStreamWindowSize:     wrapperspb.UInt32(extProcWindow),
+					InitialConnectionWindowSize: wrapperspb.UInt32(extProcConnectionWindow),
+					ConnectionKeepalive: &corev3.KeepaliveSettings{
+						Interval: durationpb.New(http2KeepaliveInterval),
+						Timeout:  durationpb.New(http2KeepaliveTimeout),
+					},
+				}},
+			}},
+		})
+	}
+	return name
+}
+
+// cluster adds what all clusters have in common.
+func (t *translation) cluster(name string, target config.Target, options *httpv3.HttpProtocolOptions) *clusterv3.Cluster {
+	endpoint := &endpointv3.Endpoint{Address: targetAddress(target)}
+	c := &clusterv3.Cluster{
+		Name:                          name,
+		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:                durationpb.New(connectTimeout),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections:     wrapperspb.UInt32(breakerLimit),
+			MaxPendingRequests: wrapperspb.UInt32(breakerLimit),
+			MaxRequests:        wrapperspb.UInt32(breakerLimit),
+			MaxRetries:         wrapperspb.UInt32(breakerLimit),
+		}}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpProtocolOptions: mustAny(options)},
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: name,
+			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
+				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: endpoint},
+			}}}},
+		},
+	}
+	if target.Host != "" && net.ParseIP(target.Host) == nil {
+		// The name goes upstream as Host, and into SNI and verification.
+		endpoint.Hostname = target.Host
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		c.DnsLookupFamily = t.dnsLookupFamily()
+		// One bad name must not hold anything up: the default resolver would
+		// ask for 20 s, and a cluster that warms blocks the start.
+		c.TypedDnsResolverConfig = &corev3.TypedExtensionConfig{
+			Name: "envoy.network.dns_resolver.cares",
+			TypedConfig: mustAny(&caresv3.CaresDnsResolverConfig{
+				QueryTimeoutSeconds: wrapperspb.UInt64(1),
+				QueryTries:          wrapperspb.UInt32(1),
+			}),
+		}
+	}
+	t.clusters[name] = c
+	return c
+}
+
+// dnsLookupFamilies are agentgateway's words. Auto depends on enableIpv6.
+var dnsLookupFamilies = map[string]clusterv3.Cluster_DnsLookupFamily{
+	"All":         clusterv3.Cluster_ALL,
+	"V4Preferred": clusterv3.Cluster_V4_PREFERRED,
+	"V4Only":      clusterv3.Cluster_V4_ONLY,
+	"V6Only":      clusterv3.Cluster_V6_ONLY,
+}
+
+func (t *translation) dnsLookupFamily() clusterv3.Cluster_DnsLookupFamily {
+	if f, ok := dnsLookupFamilies[t.cfg.Process.DNSLookupFamily]; ok {
+		return f
+	}
+	if t.cfg.Process.EnableIPv6 {
+		return clusterv3.Cluster_V4_PREFERRED
+	}
+	return clusterv3.Cluster_V4_ONLY
+}
+
+func targetAddress(t config.Target) *corev3.Address {
+	if t.Unix != "" {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: t.Unix}}}
+	}
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       t.Host,
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(t.Port)},
+	}}}
+}
+
+// upstreamTLS verifies the backend's name. The roots are a file: Envoy 1.40's
+// system_root_certs verifies nothing.
+func (t *translation) upstreamTLS() *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name: "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(&tlsv3.UpstreamTlsContext{
+			AutoHostSni:          true,
+			AutoSniSanValidation: true,
+			CommonTlsContext: &tlsv3.CommonTlsContext{
+				ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+					TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: t.opts.TrustedCA}},
+				}},
+			},
+		})},
+	}
+}
+
+// credentialHeaders are the headers in which providers take keys. Those that
+// the client sent must not reach a backend for which we have one of our own.
+var credentialHeaders = []string{"authorization", "x-api-key", "api-key", "x-goog-api-key"}
+
+// credentialFilters remove what the client sent and inject the secret, as
+// filters of the cluster: the secret is in no route, no log and no dump. It
+// always comes by SDS; Envoy 1.40 crashes on a static secret that is missing.
+func (t *translation) credentialFilters(b *config.Backend) []*hcmv3.HttpFilter {
+	name := secretName(b.Credential)
+	t.place(name, b.Path)
+	t.secrets[name] = &tlsv3.Secret{
+		Name: name,
+		Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
+			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: b.Credential.Reveal()}},
+		}},
+	}
+	removal := &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{}}
+	for _, h := range credentialHeaders {
+		removal.Mutations.RequestMutations = append(removal.Mutations.RequestMutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_Remove{Remove: h},
+		})
+	}
+	return []*hcmv3.HttpFilter{
+		httpFilter("backend.removeClientCredentials", removal),
+		httpFilter("backend.backendAuth", &credentialv3.CredentialInjector{
+			Overwrite: true,
+			Credential: &corev3.TypedExtensionConfig{
+				Name: "envoy.http.injected_credentials.generic",
+				TypedConfig: mustAny(&genericv3.Generic{
+					Credential:        &tlsv3.SdsSecretConfig{Name: name, SdsConfig: adsSource()},
+					HeaderValuePrefix: "Bearer ",
+				}),
+			},
+		}),
+		httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
+	}
+}

@@ -1,0 +1,94 @@
+package translator
+
+import (
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-dev/attache/config"
+)
+
+// extProcMessageTimeout bounds one answer of an ext_proc server where Envoy
+// keeps a timer, which it does for headers and buffered bodies. Envoy's own
+// default of 200 ms is too short for anything that asks a model; agentgateway
+// has no limit at all.
+const extProcMessageTimeout = 30 * time.Second
+
+// externalExtProc calls somebody's server the way agentgateway does: both
+// bodies full duplex, trailers included. Envoy cannot fail open once a body
+// streams, so with failOpen the request's body is held until the server has
+// answered.
+func (t *translation) externalExtProc(e *config.ExtProc, failOpen bool) *corev3.TypedExtensionConfig {
+	request := extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+	if failOpen {
+		request = extprocfilterv3.ProcessingMode_BUFFERED
+	}
+	cluster := t.extProcCluster(extProcTargetCluster(*e.Target), *e.Target, e.Path)
+	return filter(routeExtProc, &extprocfilterv3.ExternalProcessor{
+		StatPrefix:       routeExtProc,
+		GrpcService:      grpcService(cluster),
+		FailureModeAllow: failOpen,
+		ProcessingMode: &extprocfilterv3.ProcessingMode{
+			RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
+			RequestBodyMode:     request,
+			RequestTrailerMode:  extprocfilterv3.ProcessingMode_SEND,
+			ResponseHeaderMode:  extprocfilterv3.ProcessingMode_SEND,
+			ResponseBodyMode:    extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED,
+			ResponseTrailerMode: extprocfilterv3.ProcessingMode_SEND,
+		},
+		MessageTimeout: durationpb.New(extProcMessageTimeout),
+		// agentgateway protects no header; x-envoy-* stay Envoy's.
+		MutationRules:    &mutationv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)},
+		RouteCacheAction: extprocfilterv3.ExternalProcessor_RETAIN,
+	})
+}
+
+// ownExtProc calls our service for the phases that the chain needs. The
+// service always sets the right content-length, so it may (a wrong one would
+// be request smuggling).
+func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionConfig {
+	mode := &extprocfilterv3.ProcessingMode{
+		RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
+		RequestBodyMode:     extprocfilterv3.ProcessingMode_NONE,
+		RequestTrailerMode:  extprocfilterv3.ProcessingMode_SKIP,
+		ResponseHeaderMode:  extprocfilterv3.ProcessingMode_SKIP,
+		ResponseBodyMode:    extprocfilterv3.ProcessingMode_NONE,
+		ResponseTrailerMode: extprocfilterv3.ProcessingMode_SKIP,
+	}
+	switch {
+	case c.ReadsBody && c.FailOpen:
+		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_BUFFERED
+	case c.ReadsBody:
+		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		mode.RequestTrailerMode = extprocfilterv3.ProcessingMode_SEND
+	}
+	service := grpcService(t.extProcCluster(extProcCluster, t.opts.ExtProc, ""))
+	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: c.Ref}}
+	return filter(name, &extprocfilterv3.ExternalProcessor{
+		StatPrefix:               name,
+		GrpcService:              service,
+		FailureModeAllow:         c.FailOpen,
+		ProcessingMode:           mode,
+		MessageTimeout:           durationpb.New(extProcMessageTimeout),
+		MutationRules:            &mutationv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)},
+		RouteCacheAction:         extprocfilterv3.ExternalProcessor_RETAIN,
+		AllowContentLengthHeader: true,
+		MetadataOptions: &extprocfilterv3.MetadataOptions{
+			ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{MetadataNamespace}},
+		},
+	})
+}
+
+func grpcService(cluster string) *corev3.GrpcService {
+	return &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster},
+	}}
+}
+
+func filter(name string, m protoMessage) *corev3.TypedExtensionConfig {
+	return &corev3.TypedExtensionConfig{Name: name, TypedConfig: mustAny(m)}
+}

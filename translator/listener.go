@@ -1,0 +1,125 @@
+package translator
+
+import (
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+type listener = listenerv3.Listener
+
+// Limits towards clients. Envoy's own defaults are unbounded, or meant for
+// another use.
+const (
+	// streamIdleTimeout ends a request on which neither side sends a byte. A
+	// model may think for long; nobody waits for an hour of silence.
+	streamIdleTimeout = time.Hour
+	// connectionIdleTimeout closes connections without requests; it is
+	// agentgateway's http1IdleTimeout.
+	connectionIdleTimeout = 10 * time.Minute
+	requestHeadersTimeout = time.Minute
+	maxRequestHeadersKiB  = 60
+	maxConcurrentStreams  = 1024
+	streamWindow          = 256 << 10
+	connectionWindow      = 1 << 20
+)
+
+// listener is the same for every policy, so that no edit of a policy drains a
+// connection.
+func (t *translation) listener(port uint16) {
+	listeners := t.byPort[port]
+	hcm := &hcmv3.HttpConnectionManager{
+		StatPrefix: listenerName(port),
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			ConfigSource:    adsSource(),
+			RouteConfigName: routeConfigName(port),
+		}},
+		HttpFilters: []*hcmv3.HttpFilter{
+			httpFilter(policiesFilter, &filterchainv3.FilterChainConfig{}),
+			httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
+		},
+		// Headers in which we would believe are not for clients to send.
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{{
+			Name: "envoy.http.early_header_mutation.header_mutation",
+			TypedConfig: mustAny(&earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{{
+				Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
+					KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "x-attache-"}},
+				}},
+			}}}),
+		}},
+		UseRemoteAddress:           wrapperspb.Bool(true),
+		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  durationpb.New(connectionIdleTimeout),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_ALLOW,
+		},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams:        wrapperspb.UInt32(maxConcurrentStreams),
+			InitialStreamWindowSize:     wrapperspb.UInt32(streamWindow),
+			InitialConnectionWindowSize: wrapperspb.UInt32(connectionWindow),
+		},
+		MaxRequestHeadersKb:   wrapperspb.UInt32(maxRequestHeadersKiB),
+		RequestHeadersTimeout: durationpb.New(requestHeadersTimeout),
+		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
+		// Without these, /x/../admin and %2e%2e pass a rule for /admin.
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
+	}
+	t.out.Listeners = append(t.out.Listeners, &listener{
+		Name:                          listenerName(port),
+		Address:                       t.anyAddress(port),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(hcm)},
+			}},
+		}},
+	})
+	bind := listeners[0].Path // binds[i].listeners[j]: the port is one step up
+	t.place(listenerName(port), bindPath(bind))
+}
+
+// bindPath cuts ".listeners[j]" off the path of a listener.
+func bindPath(path string) string {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '.' {
+			return path[:i]
+		}
+	}
+	return path
+}
+
+// anyAddress is every address of the machine: [::] takes IPv4 as well.
+func (t *translation) anyAddress(port uint16) *corev3.Address {
+	a := &corev3.SocketAddress{
+		Address:       "0.0.0.0",
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+	}
+	if t.cfg.Process.EnableIPv6 {
+		a.Address, a.Ipv4Compat = "::", true
+	}
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: a}}
+}
+
+func httpFilter(name string, m protoMessage) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: mustAny(m)}}
+}
+
+// adsSource: everything comes over the one stream, in our order.
+func adsSource() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}

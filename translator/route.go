@@ -1,0 +1,333 @@
+package translator
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-dev/attache/config"
+)
+
+type routeConfiguration = routev3.RouteConfiguration
+
+// anyHost is Envoy's word for every host, and ours for a route without
+// hostnames.
+const anyHost = "*"
+
+// routeConfig builds the routes of one port: a virtual host for each hostname
+// that a listener or a route names, and one for every other host.
+func (t *translation) routeConfig(port uint16) {
+	rc := &routeConfiguration{
+		Name:                     routeConfigName(port),
+		IgnorePortInHostMatching: true,
+	}
+	claimed := map[string]bool{}
+	for _, l := range t.byPort[port] {
+		groups := t.hostGroups(l)
+		notFound := t.notFound(l)
+		for _, domain := range domains(l, groups) {
+			// The host chooses the listener first: the most specific one has
+			// it, also where another listener's route names the same host.
+			if claimed[domain] || chosen(t.byPort[port], domain) != l {
+				continue
+			}
+			claimed[domain] = true
+			vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
+			for _, hostname := range covering(domain) {
+				vh.Routes = append(vh.Routes, groups[hostname]...)
+			}
+			vh.Routes = append(vh.Routes, notFound)
+			rc.VirtualHosts = append(rc.VirtualHosts, vh)
+		}
+	}
+	if !claimed[anyHost] {
+		rc.VirtualHosts = append(rc.VirtualHosts, &routev3.VirtualHost{
+			Name: anyHost, Domains: []string{anyHost}, Routes: []*routev3.Route{notFoundRoute()},
+		})
+	}
+	slices.SortFunc(rc.VirtualHosts, func(a, b *routev3.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
+	t.out.Routes = append(t.out.Routes, rc)
+	t.place(rc.Name, bindPath(t.byPort[port][0].Path))
+}
+
+// hostGroups returns the Envoy routes of a listener by hostname, each group in
+// agentgateway's order.
+func (t *translation) hostGroups(l *config.Listener) map[string][]*routev3.Route {
+	byHost := map[string][]candidate{}
+	for _, r := range l.Routes {
+		filters := t.policies(r)
+		action := t.action(r)
+		hostnames := r.Hostnames
+		if len(hostnames) == 0 {
+			hostnames = []string{anyHost}
+		}
+		for i := range r.Matches {
+			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: &routev3.Route{
+				Name:  routeName(l, r),
+				Match: routeMatch(&r.Matches[i]),
+			}}
+			action(c.envoy)
+			if len(filters) > 0 {
+				c.envoy.TypedPerFilterConfig = filters
+			}
+			for _, h := range hostnames {
+				byHost[h] = append(byHost[h], c)
+			}
+		}
+	}
+	groups := make(map[string][]*routev3.Route, len(byHost))
+	for h, cs := range byHost {
+		slices.SortFunc(cs, compare)
+		routes := make([]*routev3.Route, len(cs))
+		for i, c := range cs {
+			routes[i] = c.envoy
+		}
+		groups[h] = routes
+	}
+	return groups
+}
+
+// candidate is one match of one route.
+type candidate struct {
+	route *config.Route
+	match *config.Match
+	index int
+	envoy *routev3.Route
+}
+
+// compare is agentgateway's precedence within a group of hostnames.
+func compare(a, b candidate) int {
+	return cmp.Or(
+		-compareBool(a.match.Path.Kind == config.PathExact, b.match.Path.Kind == config.PathExact),
+		-cmp.Compare(len(a.match.Path.Value), len(b.match.Path.Value)),
+		-compareBool(a.match.Method != "", b.match.Method != ""),
+		-cmp.Compare(len(a.match.Headers), len(b.match.Headers)),
+		-cmp.Compare(len(a.match.Query), len(b.match.Query)),
+		cmp.Compare(sortKey(a.route), sortKey(b.route)),
+		cmp.Compare(a.index, b.index),
+	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// sortKey is the name by which agentgateway breaks ties, as a string: route10
+// comes before route2.
+func sortKey(r *config.Route) string {
+	if r.Named {
+		return r.Name
+	}
+	return "route" + strconv.Itoa(r.Index)
+}
+
+// domains are the virtual hosts that a listener needs, most specific rules
+// being Envoy's own.
+func domains(l *config.Listener, groups map[string][]*routev3.Route) []string {
+	own := cmp.Or(l.Hostname, anyHost)
+	found := []string{own}
+	for h := range groups {
+		if d, ok := intersect(h, own); ok {
+			found = append(found, d)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// intersect returns the hosts that both patterns match.
+func intersect(a, b string) (string, bool) {
+	switch {
+	case config.HostCovers(a, b):
+		return b, true
+	case config.HostCovers(b, a):
+		return a, true
+	}
+	return "", false
+}
+
+// covering lists the patterns that cover a domain, most specific first.
+func covering(domain string) []string {
+	if domain == anyHost {
+		return []string{anyHost}
+	}
+	list := []string{domain}
+	rest := strings.TrimPrefix(domain, "*.")
+	for {
+		_, after, ok := strings.Cut(rest, ".")
+		if !ok {
+			return append(list, anyHost)
+		}
+		list = append(list, "*."+after)
+		rest = after
+	}
+}
+
+// chosen is the listener that a host selects: exact name, then the longest
+// wildcard, then the one without a hostname.
+func chosen(listeners []*config.Listener, domain string) *config.Listener {
+	for _, pattern := range covering(domain) {
+		for _, l := range listeners {
+			if cmp.Or(l.Hostname, anyHost) == pattern {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+func routeMatch(m *config.Match) *routev3.RouteMatch {
+	rm := &routev3.RouteMatch{}
+	switch path := m.Path; path.Kind {
+	case config.PathExact:
+		rm.PathSpecifier = &routev3.RouteMatch_Path{Path: path.Value}
+	case config.PathRegex:
+		rm.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: path.Value}}
+	default:
+		// Trailing slashes of a prefix do not count.
+		if prefix := strings.TrimRight(path.Value, "/"); prefix != "" {
+			rm.PathSpecifier = &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: prefix}
+		} else {
+			rm.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
+		}
+	}
+	if m.Method != "" {
+		rm.Headers = append(rm.Headers, headerMatch(config.ValueMatch{Name: ":method", Value: m.Method}))
+	}
+	for _, h := range m.Headers {
+		rm.Headers = append(rm.Headers, headerMatch(h))
+	}
+	for _, q := range m.Query {
+		rm.QueryParameters = append(rm.QueryParameters, &routev3.QueryParameterMatcher{
+			Name:                         q.Name,
+			QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{StringMatch: stringMatch(q)},
+		})
+	}
+	return rm
+}
+
+func headerMatch(h config.ValueMatch) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name:                 h.Name,
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: stringMatch(h)},
+	}
+}
+
+func stringMatch(v config.ValueMatch) *matcherv3.StringMatcher {
+	if v.Regex {
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: v.Value}}}
+	}
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: v.Value}}
+}
+
+// action returns what sets the action of each of a route's Envoy routes.
+func (t *translation) action(r *config.Route) func(*routev3.Route) {
+	total := uint64(0)
+	for _, b := range r.Backends {
+		total += uint64(b.Weight)
+	}
+	if total == 0 {
+		return directResponse(500, "no valid backends")
+	}
+	if total > 1<<32-1 {
+		t.errorf(r.Path+".backends", config.Invalid, "the weights add up to %d; at most %d", total, uint32(1<<32-1))
+	}
+	a := &routev3.RouteAction{
+		// Envoy's default of 15 s would cut a streamed answer.
+		Timeout: durationpb.New(0),
+		// Named backends get their own name as Host, without the port; IP
+		// addresses leave the client's.
+		HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+	}
+	if path := t.upstreamPath(r); path != "" {
+		// The path is replaced, the query is kept.
+		a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
+			Pattern:      &matcherv3.RegexMatcher{Regex: "^.*$"},
+			Substitution: strings.ReplaceAll(path, `\`, `\\`),
+		}
+	}
+	if len(r.Backends) == 1 {
+		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: t.backendCluster(r.Backends[0])}
+	} else {
+		weighted := &routev3.WeightedCluster{}
+		for _, b := range r.Backends {
+			weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
+				Name:   t.backendCluster(b),
+				Weight: wrapperspb.UInt32(b.Weight),
+			})
+		}
+		a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+	}
+	return func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }
+}
+
+// upstreamPath is the path of the provider's API, or empty to leave the path
+// as it is.
+func (t *translation) upstreamPath(r *config.Route) string {
+	path := func(b *config.Backend) string {
+		if b.AI == nil {
+			return ""
+		}
+		return b.AI.UpstreamPath
+	}
+	for _, b := range r.Backends[1:] {
+		if path(b) != path(r.Backends[0]) {
+			t.errorf(b.Path, config.Unsupported, "backends of one route that need different paths are not supported yet; give each its own route")
+		}
+	}
+	return path(r.Backends[0])
+}
+
+func directResponse(status uint32, body string) func(*routev3.Route) {
+	return func(e *routev3.Route) {
+		e.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: status,
+			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+		}}
+	}
+}
+
+// notFoundRoute ends every virtual host: a request that matches no route would
+// run no policy at all, not even those of the gateway.
+func notFoundRoute() *routev3.Route {
+	r := &routev3.Route{
+		Name:  "not-found",
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+	}
+	directResponse(404, "route not found")(r)
+	return r
+}
+
+// notFound is notFoundRoute with the gateway's policies.
+func (t *translation) notFound(l *config.Listener) *routev3.Route {
+	r := notFoundRoute()
+	if filters := t.gatewayPolicies(l); len(filters) > 0 {
+		r.TypedPerFilterConfig = filters
+	}
+	return r
+}
+
+// filterChain packs the filters of a route.
+func filterChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
+	if len(filters) == 0 {
+		return nil
+	}
+	return map[string]*anypb.Any{policiesFilter: mustAny(&filterchainv3.FilterChainConfigPerRoute{
+		FilterChain: &filterchainv3.FilterChain{Filters: filters},
+	})}
+}

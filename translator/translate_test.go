@@ -1,0 +1,220 @@
+package translator
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+	"google.golang.org/protobuf/proto"
+	"gopkg.in/yaml.v3"
+
+	"github.com/attache-dev/attache/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the want sections of the goldens")
+
+// TestGolden reads testdata/*.txtar: prose, config.yaml, perhaps env, and what
+// it becomes: want/listeners, want/routes, want/clusters, want/secrets (only
+// those that the archive has are compared), or want.err.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := golden(t, archive)
+			wants := 0
+			for i, f := range archive.Files {
+				if !strings.HasPrefix(f.Name, "want") {
+					continue
+				}
+				wants++
+				if *update {
+					archive.Files[i].Data = []byte(got[f.Name])
+				} else if diff := cmp.Diff(string(f.Data), got[f.Name]); diff != "" {
+					t.Errorf("%s: want -, got +:\n%s", f.Name, diff)
+				}
+			}
+			if wants == 0 {
+				t.Error("the archive has no want section")
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, archive *txtar.Archive) map[string]string {
+	sections := map[string]string{}
+	for _, f := range archive.Files {
+		sections[f.Name] = string(f.Data)
+	}
+	c, err := config.Parse("config.yaml", []byte(sections["config.yaml"]), config.Options{
+		LookupEnv: func(name string) (string, bool) {
+			for line := range strings.Lines(sections["env"]) {
+				if n, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok && n == name {
+					return v, true
+				}
+			}
+			return "", false
+		},
+		ReadFile: func(string) ([]byte, error) { return nil, errors.New("no files in goldens") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Translate(c, testOptions)
+	if err != nil {
+		return map[string]string{"want.err": err.Error() + "\n"}
+	}
+	text, err := r.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Translate(c, testOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameBytes(t, r, again)
+
+	var doc map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name, node := range doc {
+		var b strings.Builder
+		enc := yaml.NewEncoder(&b)
+		enc.SetIndent(2)
+		if err := enc.Encode(&node); err != nil {
+			t.Fatal(err)
+		}
+		got["want/"+name] = b.String()
+	}
+	return got
+}
+
+// testOptions stand in for the ext_proc service: a chain for each profile and
+// each model override.
+var testOptions = Options{
+	ExtProc: config.Target{Host: "127.0.0.1", Port: 18001},
+	RouteChain: func(r *config.Route) *Chain {
+		for _, b := range r.Backends {
+			if b.AI != nil && b.AI.Model != "" {
+				return &Chain{Ref: "route/" + r.Name + "@hash", ReadsBody: true}
+			}
+		}
+		if r.ExtProc != nil && r.ExtProc.Profile != nil {
+			return &Chain{Ref: "profile/" + r.ExtProc.Profile.Name + "@hash", ReadsBody: true, FailOpen: r.ExtProc.FailOpen}
+		}
+		return nil
+	},
+	ListenerChain: func(l *config.Listener) *Chain {
+		if l.ExtProc != nil && l.ExtProc.Profile != nil {
+			return &Chain{Ref: "profile/" + l.ExtProc.Profile.Name + "@hash", ReadsBody: true}
+		}
+		return nil
+	},
+}
+
+// sameBytes: two translations of one configuration are equal byte by byte.
+func sameBytes(t *testing.T, a, b *Resources) {
+	t.Helper()
+	all := func(r *Resources) []proto.Message {
+		return append(append(append(messages(r.Listeners), messages(r.Routes)...), messages(r.Clusters)...), messages(r.Secrets)...)
+	}
+	x, y := all(a), all(b)
+	if len(x) != len(y) {
+		t.Fatalf("%d resources, then %d", len(x), len(y))
+	}
+	det := proto.MarshalOptions{Deterministic: true}
+	for i := range x {
+		p, err1 := det.Marshal(x[i])
+		q, err2 := det.Marshal(y[i])
+		if err1 != nil || err2 != nil || string(p) != string(q) {
+			t.Errorf("a second translation gave other bytes for %v", x[i].ProtoReflect().Descriptor().Name())
+		}
+	}
+}
+
+// Every resource has a place in the file, and no name is used twice.
+func TestPlacesAndNames(t *testing.T) {
+	c, err := config.Parse("c.yaml", manyRoutes(20), config.Options{LookupEnv: func(name string) (string, bool) { return "k", name == "KEY" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Translate(c, testOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	name := func(n string) {
+		if seen[n] {
+			t.Errorf("two resources are called %s", n)
+		}
+		seen[n] = true
+		if r.Places[n] == "" {
+			t.Errorf("%s has no place", n)
+		}
+	}
+	for _, x := range r.Listeners {
+		name(x.Name)
+	}
+	for _, x := range r.Routes {
+		name(x.Name)
+	}
+	for _, x := range r.Clusters {
+		name(x.Name)
+	}
+	for _, x := range r.Secrets {
+		name(x.Name)
+	}
+	if len(seen) < 24 {
+		t.Errorf("only %d resources", len(seen))
+	}
+}
+
+func manyRoutes(n int) []byte {
+	var b strings.Builder
+	b.WriteString("processors:\n- {name: rules, type: system-prompt, params: {modify: true, rules: [x]}}\nprofiles:\n- {name: p, inputStages: [{name: s, steps: [{name: rules}]}]}\nbinds:\n- port: 3000\n  listeners:\n  - routes:\n")
+	for i := range n {
+		fmt.Fprintf(&b, `    - name: route-%d
+      hostnames: [host-%d.example.com]
+      matches: [{path: {pathPrefix: /api/%d}, method: POST}]
+      policies: {extProc: {profile: p}, backendAuth: {key: "$KEY"}}
+      backends: [{host: "127.0.0.1:%d"}]
+`, i, i%100, i, 1000+i%5000)
+	}
+	return []byte(b.String())
+}
+
+func BenchmarkTranslate(b *testing.B) {
+	for _, n := range []int{10, 1000, 10000} {
+		b.Run(fmt.Sprintf("%droutes", n), func(b *testing.B) {
+			c, err := config.Parse("bench.yaml", manyRoutes(n), config.Options{LookupEnv: func(name string) (string, bool) { return "k", name == "KEY" }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Translate(c, testOptions); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
