@@ -379,7 +379,7 @@ func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
 	case f.Host != "" && f.Profile != "":
 		r.errorf(path, Conflict, "host and profile exclude each other; host is somebody's ext_proc server, profile a chain of this file")
 	case f.Host != "":
-		if t, err := parseTarget(f.Host); err != nil {
+		if t, err := ParseTarget(f.Host); err != nil {
 			r.errorf(path+".host", Invalid, "%v", err)
 		} else {
 			e.Target = &t
@@ -404,8 +404,8 @@ func suggestName(name string, known []string, section string) string {
 	return suggest(name, known, known)
 }
 
-// parseTarget reads host:port, [ipv6]:port or unix:/path.
-func parseTarget(s string) (Target, error) {
+// ParseTarget reads an address: host:port, [ipv6]:port or unix:/path.
+func ParseTarget(s string) (Target, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if !filepath.IsAbs(path) || len(path) > 107 {
 			return Target{}, fmt.Errorf("not a socket; expected unix: and an absolute path of at most 107 bytes")
@@ -475,7 +475,7 @@ func (r *resolver) backend(path, owner string, f *fileBackend, policiesPath stri
 }
 
 func (r *resolver) target(path, s string, into *Target) {
-	t, err := parseTarget(s)
+	t, err := ParseTarget(s)
 	if err != nil {
 		r.errorf(path, Invalid, "%v", err)
 		return

@@ -22,16 +22,16 @@ const extProcMessageTimeout = 30 * time.Second
 // bodies full duplex, trailers included. Envoy cannot fail open once a body
 // streams, so with failOpen the request's body is held until the server has
 // answered.
-func (t *translation) externalExtProc(e *config.ExtProc, failOpen bool) *corev3.TypedExtensionConfig {
+func (t *translation) externalExtProc(e *config.ExtProc) *corev3.TypedExtensionConfig {
 	request := extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
-	if failOpen {
+	if e.FailOpen {
 		request = extprocfilterv3.ProcessingMode_BUFFERED
 	}
 	cluster := t.extProcCluster(extProcTargetCluster(*e.Target), *e.Target, e.Path)
 	return filter(routeExtProc, &extprocfilterv3.ExternalProcessor{
 		StatPrefix:       routeExtProc,
 		GrpcService:      grpcService(cluster),
-		FailureModeAllow: failOpen,
+		FailureModeAllow: e.FailOpen,
 		ProcessingMode: &extprocfilterv3.ProcessingMode{
 			RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
 			RequestBodyMode:     request,

@@ -62,6 +62,8 @@ func (t *translation) listener(port uint16) {
 			IdleTimeout:                  durationpb.New(connectionIdleTimeout),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_ALLOW,
 		},
+		// Trailers are part of a message; Envoy drops HTTP/1's by default.
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 			MaxConcurrentStreams:        wrapperspb.UInt32(maxConcurrentStreams),
 			InitialStreamWindowSize:     wrapperspb.UInt32(streamWindow),

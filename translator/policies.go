@@ -1,7 +1,12 @@
 package translator
 
 import (
+	"fmt"
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/attache-dev/attache/config"
@@ -17,40 +22,105 @@ import (
 //
 // A profile and the settings of an ai backend are both ours and adjacent, so
 // they share one filter and one gRPC stream.
+//
+// Where all routes of a virtual host have the same chain, the virtual host
+// carries it once: Envoy then builds it once, and not for every route.
 const (
 	routeExtProc = "route.extProc"
 	backendAI    = "backend.ai"
 )
 
-// policies are the filters of a route.
-func (t *translation) policies(r *config.Route) map[string]*anypb.Any {
-	var filters []*corev3.TypedExtensionConfig
-	ours := backendAI
-	if e := r.ExtProc; e != nil {
-		if e.Target != nil {
-			filters = append(filters, t.externalExtProc(e, e.FailOpen))
-		} else {
-			ours = routeExtProc
-		}
-	}
-	if chain := t.opts.RouteChain(r); chain != nil {
-		filters = append(filters, t.ownExtProc(ours, chain))
-	}
-	return filterChain(filters)
+// chain is the filters of a route, in order.
+type chain struct {
+	filters []*corev3.TypedExtensionConfig
+	// packed is the chain as a route carries it; nil for no filters.
+	packed map[string]*anypb.Any
 }
 
-// gatewayPolicies are the filters of requests that match no route. External
+// noPolicies is the empty chain.
+var noPolicies = &chain{}
+
+// chainOf returns the one chain for a set of filters: routes with equal
+// policies share it, so that comparing pointers compares policies.
+func (t *translation) chainOf(key string, build func() []*corev3.TypedExtensionConfig) *chain {
+	if key == "" {
+		return noPolicies
+	}
+	c := t.chains[key]
+	if c == nil {
+		c = &chain{filters: build()}
+		c.packed = packChain(c.filters)
+		t.chains[key] = c
+	}
+	return c
+}
+
+func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
+	return map[string]*anypb.Any{policiesFilter: mustAny(&filterchainv3.FilterChainConfigPerRoute{
+		FilterChain: &filterchainv3.FilterChain{Filters: filters},
+	})}
+}
+
+// policies is the chain of a route.
+func (t *translation) policies(r *config.Route) *chain {
+	own := backendAI
+	if r.ExtProc != nil && r.ExtProc.Profile != nil {
+		own = routeExtProc
+	}
+	return t.extProcs(r.ExtProc, own, t.opts.RouteChain(r))
+}
+
+// gatewayPolicies is the chain of requests that match no route. External
 // processing fails open there, whatever the file says: it guards what lies
 // behind it, and behind the 404 there is nothing.
-func (t *translation) gatewayPolicies(l *config.Listener) map[string]*anypb.Any {
-	var filters []*corev3.TypedExtensionConfig
-	if e := l.ExtProc; e != nil && e.Target != nil {
-		filters = append(filters, t.externalExtProc(e, true))
-	}
-	if chain := t.opts.ListenerChain(l); chain != nil {
-		open := *chain
+func (t *translation) gatewayPolicies(l *config.Listener) *chain {
+	var external *config.ExtProc
+	if l.ExtProc != nil {
+		open := *l.ExtProc
 		open.FailOpen = true
-		filters = append(filters, t.ownExtProc(routeExtProc, &open))
+		external = &open
 	}
-	return filterChain(filters)
+	own := t.opts.ListenerChain(l)
+	if own != nil {
+		open := *own
+		open.FailOpen = true
+		own = &open
+	}
+	return t.extProcs(external, routeExtProc, own)
+}
+
+// extProcs is somebody's ext_proc server, then ours under the name ownName.
+func (t *translation) extProcs(e *config.ExtProc, ownName string, own *Chain) *chain {
+	key := ""
+	if e != nil && e.Target != nil {
+		key = fmt.Sprintf("external %s %v ", address(*e.Target), e.FailOpen)
+	}
+	if own != nil {
+		key += fmt.Sprintf("own %s %+v", ownName, *own)
+	}
+	return t.chainOf(key, func() (filters []*corev3.TypedExtensionConfig) {
+		if e != nil && e.Target != nil {
+			filters = append(filters, t.externalExtProc(e))
+		}
+		if own != nil {
+			filters = append(filters, t.ownExtProc(ownName, own))
+		}
+		return filters
+	})
+}
+
+// over is the chain c in a route of a virtual host that carries the chain
+// inherited. Envoy would run both, so each inherited filter that c does not
+// replace becomes one that does nothing.
+func (c *chain) over(inherited *chain) map[string]*anypb.Any {
+	if inherited == noPolicies {
+		return c.packed
+	}
+	filters := slices.Clone(c.filters)
+	for _, f := range inherited.filters {
+		if !slices.ContainsFunc(filters, func(own *corev3.TypedExtensionConfig) bool { return own.Name == f.Name }) {
+			filters = append(filters, filter(f.Name, &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{}}))
+		}
+	}
+	return packChain(filters)
 }

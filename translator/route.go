@@ -8,9 +8,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -33,7 +31,7 @@ func (t *translation) routeConfig(port uint16) {
 	claimed := map[string]bool{}
 	for _, l := range t.byPort[port] {
 		groups := t.hostGroups(l)
-		notFound := t.notFound(l)
+		notFound := t.gatewayPolicies(l)
 		for _, domain := range domains(l, groups) {
 			// The host chooses the listener first: the most specific one has
 			// it, also where another listener's route names the same host.
@@ -41,12 +39,11 @@ func (t *translation) routeConfig(port uint16) {
 				continue
 			}
 			claimed[domain] = true
-			vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
+			var routes []routeWithPolicies
 			for _, hostname := range covering(domain) {
-				vh.Routes = append(vh.Routes, groups[hostname]...)
+				routes = append(routes, groups[hostname]...)
 			}
-			vh.Routes = append(vh.Routes, notFound)
-			rc.VirtualHosts = append(rc.VirtualHosts, vh)
+			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, notFound))
 		}
 	}
 	if !claimed[anyHost] {
@@ -59,35 +56,70 @@ func (t *translation) routeConfig(port uint16) {
 	t.place(rc.Name, bindPath(t.byPort[port][0].Path))
 }
 
+// routeWithPolicies is an Envoy route without its chain, and the chain.
+type routeWithPolicies struct {
+	bare     *routev3.Route
+	policies *chain
+	// full is the route with its chain.
+	full *routev3.Route
+}
+
+// virtualHost carries the chain of its routes, if they all have the same. The
+// last route is the 404 with the policies of the gateway.
+func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *routev3.VirtualHost {
+	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
+	shared := noPolicies
+	if len(routes) > 1 {
+		shared = routes[0].policies
+		for _, r := range routes {
+			if r.policies != shared {
+				shared = noPolicies
+				break
+			}
+		}
+	}
+	vh.TypedPerFilterConfig = shared.packed
+	for _, r := range routes {
+		if shared != noPolicies {
+			vh.Routes = append(vh.Routes, r.bare)
+		} else {
+			vh.Routes = append(vh.Routes, r.full)
+		}
+	}
+	notFound := notFoundRoute()
+	notFound.TypedPerFilterConfig = gateway.over(shared)
+	vh.Routes = append(vh.Routes, notFound)
+	return vh
+}
+
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
 // agentgateway's order.
-func (t *translation) hostGroups(l *config.Listener) map[string][]*routev3.Route {
+func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolicies {
 	byHost := map[string][]candidate{}
 	for _, r := range l.Routes {
-		filters := t.policies(r)
+		policies := t.policies(r)
 		action := t.action(r)
 		hostnames := r.Hostnames
 		if len(hostnames) == 0 {
 			hostnames = []string{anyHost}
 		}
 		for i := range r.Matches {
-			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: &routev3.Route{
-				Name:  routeName(l, r),
-				Match: routeMatch(&r.Matches[i]),
-			}}
-			action(c.envoy)
-			if len(filters) > 0 {
-				c.envoy.TypedPerFilterConfig = filters
+			bare := &routev3.Route{Name: routeName(l, r), Match: routeMatch(&r.Matches[i])}
+			action(bare)
+			full := bare
+			if policies != noPolicies {
+				full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
 			}
+			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: routeWithPolicies{bare, policies, full}}
 			for _, h := range hostnames {
 				byHost[h] = append(byHost[h], c)
 			}
 		}
 	}
-	groups := make(map[string][]*routev3.Route, len(byHost))
+	groups := make(map[string][]routeWithPolicies, len(byHost))
 	for h, cs := range byHost {
 		slices.SortFunc(cs, compare)
-		routes := make([]*routev3.Route, len(cs))
+		routes := make([]routeWithPolicies, len(cs))
 		for i, c := range cs {
 			routes[i] = c.envoy
 		}
@@ -101,7 +133,7 @@ type candidate struct {
 	route *config.Route
 	match *config.Match
 	index int
-	envoy *routev3.Route
+	envoy routeWithPolicies
 }
 
 // compare is agentgateway's precedence within a group of hostnames.
@@ -138,7 +170,7 @@ func sortKey(r *config.Route) string {
 
 // domains are the virtual hosts that a listener needs, most specific rules
 // being Envoy's own.
-func domains(l *config.Listener, groups map[string][]*routev3.Route) []string {
+func domains(l *config.Listener, groups map[string][]routeWithPolicies) []string {
 	own := cmp.Or(l.Hostname, anyHost)
 	found := []string{own}
 	for h := range groups {
@@ -311,23 +343,4 @@ func notFoundRoute() *routev3.Route {
 	}
 	directResponse(404, "route not found")(r)
 	return r
-}
-
-// notFound is notFoundRoute with the gateway's policies.
-func (t *translation) notFound(l *config.Listener) *routev3.Route {
-	r := notFoundRoute()
-	if filters := t.gatewayPolicies(l); len(filters) > 0 {
-		r.TypedPerFilterConfig = filters
-	}
-	return r
-}
-
-// filterChain packs the filters of a route.
-func filterChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
-	if len(filters) == 0 {
-		return nil
-	}
-	return map[string]*anypb.Any{policiesFilter: mustAny(&filterchainv3.FilterChainConfigPerRoute{
-		FilterChain: &filterchainv3.FilterChain{Filters: filters},
-	})}
 }

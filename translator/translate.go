@@ -67,6 +67,7 @@ type translation struct {
 	errs []*config.Error
 
 	byPort   map[uint16][]*config.Listener
+	chains   map[string]*chain
 	secrets  map[string]*tlsv3.Secret
 	clusters map[string]*clusterv3.Cluster
 	out      *Resources
@@ -85,6 +86,7 @@ func newTranslation(c *config.Config, o Options) *translation {
 		cfg:      c,
 		opts:     o,
 		byPort:   map[uint16][]*config.Listener{},
+		chains:   map[string]*chain{},
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
 		out:      &Resources{Places: map[string]string{}},

@@ -1,0 +1,85 @@
+package xds
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+)
+
+// patience is how long an update may wait for a new cluster to warm. A name
+// that does not resolve keeps a cluster warming for about two seconds.
+const patience = 5 * time.Second
+
+// A Server sends the published snapshot to every Envoy that connects.
+type Server struct {
+	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
+
+	log      *slog.Logger
+	patience time.Duration
+
+	mu       sync.Mutex
+	snapshot *Snapshot // nil before the first publication
+	streams  map[*stream]struct{}
+	changed  chan struct{} // see Changed; nil if nobody waits
+}
+
+// NewServer returns a server that has nothing to send yet.
+func NewServer(log *slog.Logger) *Server {
+	return &Server{log: log, patience: patience, streams: map[*stream]struct{}{}}
+}
+
+// Register adds the aggregated discovery service to a gRPC server.
+func (s *Server) Register(gs grpc.ServiceRegistrar) {
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(gs, s)
+}
+
+// ServerOptions returns the options that the gRPC server needs for Envoys.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		// By default gRPC closes a connection that is pinged more than every
+		// five minutes, as Envoys do.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime:             10 * time.Second,
+			PermitWithoutStream: true,
+		}),
+		// Half-open connections are found within 80 s. Old ones are closed, so
+		// that Envoys spread over replicas again; gRPC varies the age, and
+		// reconnecting sends nothing anew.
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time:                  60 * time.Second,
+			Timeout:               20 * time.Second,
+			MaxConnectionAge:      11 * time.Hour,
+			MaxConnectionAgeGrace: 2 * time.Minute,
+		}),
+		// An Envoy that reconnects lists all that it has in one message.
+		grpc.MaxRecvMsgSize(32 << 20),
+	}
+}
+
+// Publish makes the snapshot the one that all Envoys shall have. It waits for
+// none of them, and what one has missed meanwhile is skipped. It returns the
+// names of the resources that were added, changed or removed.
+func (s *Server) Publish(snap *Snapshot) (changed []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed = changes(s.snapshot, snap)
+	s.snapshot = snap
+	for st := range s.streams {
+		st.wakeUp()
+	}
+	s.notifyLocked()
+	return changed
+}
+
+// StreamAggregatedResources refuses the state-of-the-world protocol. Its
+// answers name no resource, so one mistake would hold up all others.
+func (s *Server) StreamAggregatedResources(grpc.BidiStreamingServer[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]) error {
+	return status.Error(codes.Unimplemented,
+		"only delta xDS is served: set dynamic_resources.ads_config.api_type to DELTA_GRPC in the bootstrap")
+}
