@@ -1,0 +1,284 @@
+package extprocsvc_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
+)
+
+const profiles = `
+processors:
+- {name: rules, type: system-prompt, params: {modify: true, rules: [Be brief.]}}
+- {name: stop, type: reject}
+profiles:
+- name: default
+  inputStages:
+  - {name: enrich, steps: [{name: rules}]}
+- name: closed
+  inputStages:
+  - {name: stop, steps: [{name: stop}]}
+`
+
+func TestChainsOfRoutes(t *testing.T) {
+	cfg := parse(t, profiles+`
+binds:
+- port: 3000
+  listeners:
+  - hostname: "*.example.com"
+    routes:
+    - name: plain
+      matches: [{path: {exact: /1}}]
+      backends: [{host: "127.0.0.1:1"}]
+    - name: profile
+      matches: [{path: {exact: /2}}]
+      policies: {extProc: {profile: default}}
+      backends: [{host: "127.0.0.1:1"}]
+    - name: same profile
+      matches: [{path: {exact: /3}}]
+      policies: {extProc: {profile: default}}
+      backends: [{host: "127.0.0.1:1"}]
+    - name: open
+      matches: [{path: {exact: /4}}]
+      policies: {extProc: {profile: default, failureMode: failOpen}}
+      backends: [{host: "127.0.0.1:1"}]
+    - name: ai/1
+      matches: [{path: {exact: /5}}]
+      backends: [{ai: {provider: {openAI: {model: m}}}}]
+    - name: both
+      matches: [{path: {exact: /6}}]
+      policies: {extProc: {profile: default, failureMode: failOpen}}
+      backends: [{ai: {provider: {openAI: {model: m}}}}]
+    - name: no model
+      matches: [{path: {exact: /7}}]
+      backends: [{ai: {provider: {openAI: {}}}}]
+    - name: closed
+      matches: [{path: {exact: /8}}]
+      policies: {extProc: {profile: closed}}
+      backends: [{host: "127.0.0.1:1"}]
+    - name: weight 0 does not count
+      matches: [{path: {exact: /9}}]
+      backends: [{ai: {provider: {openAI: {model: m}}}}, {weight: 0, host: "127.0.0.1:1"}]
+`)
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type facts struct {
+		name             string
+		failOpen, bodies bool
+		model            string
+	}
+	hash := regexp.MustCompile(`^[\w.~/:*=-]+@[0-9a-f]{16}$`)
+	for i, want := range []facts{
+		{},
+		{"profile/default", false, true, ""},
+		{"profile/default", false, true, ""},
+		{"profile/default/failOpen", true, true, ""},
+		{"route/3000/*.example.com/ai=2F1", false, true, "m"},
+		{"route/3000/*.example.com/both", false, true, "m"},
+		{},
+		{"profile/closed", false, false, ""},
+		{"route/3000/*.example.com/weight=200=20does=20not=20count", false, true, "m"},
+	} {
+		rt := cfg.Listeners[0].Routes[i]
+		c := chains.ForRoute(rt)
+		if c == nil {
+			if want != (facts{}) {
+				t.Errorf("%s: no chain", rt.Name)
+			}
+			continue
+		}
+		if got := (facts{c.Name(), c.FailOpen(), c.ReadsBody(), c.Model()}); got != want {
+			t.Errorf("%s: got %+v, want %+v", rt.Name, got, want)
+		}
+		if !hash.MatchString(c.Ref()) || !strings.HasPrefix(c.Ref(), c.Name()+"@") {
+			t.Errorf("%s: ref %q", rt.Name, c.Ref())
+		}
+	}
+	if chains.ForRoute(cfg.Listeners[0].Routes[1]) != chains.ForRoute(cfg.Listeners[0].Routes[2]) {
+		t.Error("two routes with the same profile have different chains")
+	}
+	if chains.ForListener(cfg.Listeners[0]) != nil {
+		t.Error("the listener has a chain")
+	}
+}
+
+func TestChainOfListener(t *testing.T) {
+	cfg := parse(t, profiles+`
+binds:
+- port: 3000
+  listeners: [{gatewayName: gw, routes: [{backends: [{host: "127.0.0.1:1"}]}]}]
+gatewayPolicies:
+- target: {gateway: gw}
+  policy: {extProc: {profile: default}}
+`)
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := cfg.Listeners[0]
+	c := chains.ForListener(l)
+	if c == nil || c.Name() != "profile/default" || chains.ForRoute(l.Routes[0]) != c {
+		t.Errorf("listener %v, route %v", c, chains.ForRoute(l.Routes[0]))
+	}
+}
+
+// The hash is a contract between processes: this value may change only if what
+// the chain does changes.
+func TestRefs(t *testing.T) {
+	const file = `
+processors: [{name: p, type: system-prompt, params: {rules: [a, "1"], modify: true}}]
+profiles: [{name: q, inputStages: [{name: s, selector: {tags: ["a:b"]}, steps: [{name: p}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q}}, backends: [{host: "h:1"}]}]}]}]`
+	ref := func(file string) string {
+		t.Helper()
+		cfg := parse(t, file)
+		chains, err := extprocsvc.Build(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chains.ForRoute(cfg.Listeners[0].Routes[0]).Ref()
+	}
+	base := ref(file)
+	if want := "profile/q@f912f22f95dade98"; base != want {
+		t.Errorf("ref %s, want %s", base, want)
+	}
+	for _, c := range []struct{ what, from, to string }{
+		{"line breaks", "\nprofiles", "\n\n\nprofiles"},
+		{"order of params", `rules: [a, "1"], modify: true`, `modify: true, rules: [a, "1"]`},
+		{"params in the step", `params: {rules: [a, "1"], modify: true}}]`, `params: {rules: [b]}}]#`},
+	} {
+		to := strings.Replace(file, c.from, c.to, 1)
+		if c.what == "params in the step" {
+			to = strings.Replace(to, "{name: p}", `{name: p, params: {rules: [a, "1"], modify: true}}`, 1)
+		}
+		if got := ref(to); got != base {
+			t.Errorf("%s: %s, want %s", c.what, got, base)
+		}
+	}
+	for _, c := range []struct{ what, from, to string }{
+		{"a rule", `"1"`, `"2"`},
+		{"order of rules", `a, "1"`, `"1", a`},
+		{"stage name", "name: s", "name: t"},
+		{"tag", "a:b", "a:c"},
+		{"operand", "selector: {", "selector: {operand: none, "},
+		{"no selector", `selector: {tags: ["a:b"]},`, ``},
+		{"a right", "modify: true", "modify: true, annotate: false"},
+		{"failure mode", "profile: q}}", "profile: q, failureMode: failOpen}}"},
+		{"model", `{host: "h:1"}`, `{ai: {provider: {openAI: {model: m}}}}`},
+	} {
+		_, old, _ := strings.Cut(base, "@")
+		if _, got, _ := strings.Cut(ref(strings.Replace(file, c.from, c.to, 1)), "@"); got == old {
+			t.Errorf("%s does not count", c.what)
+		}
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	for _, c := range []struct{ name, file, want string }{
+		{"types", `
+processors:
+- {name: a, type: sytem-prompt}
+- {name: b, type: external}
+- {name: c, type: prompt-injection}
+profiles:
+- name: q
+  inputStages: [{name: s, steps: [{name: a}, {name: a}, {name: b}]}]
+`, `
+f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of reject, system-prompt
+f:4:19: processors[1].type: processor type "external" is not supported yet; supported are reject, system-prompt
+f:5:19: processors[2].type: processor type "prompt-injection" is not supported yet; supported are reject, system-prompt
+`},
+		{"params, used and unused, each once", `
+processors:
+- {name: a, type: system-prompt, params: {modify: true, rules: [], rule: x}}
+- {name: b, type: system-prompt}
+- {name: c, type: reject, params: {modify: "yes"}}
+profiles:
+- name: q
+  inputStages: [{name: s, steps: [{name: a}, {name: a}]}]
+`, `
+f:3:68: processors[0].params.rule: unknown key; did you mean "rules"?
+f:4:3: processors[1]: processor "b" of type system-prompt needs modify: true in its params, or in those of the step
+f:4:3: processors[1]: system-prompt needs rules: a list of at least one text
+f:5:44: processors[2].params.modify: expected true or false, found the string "yes"
+`},
+		{"the step lacks what the kind needs", `
+processors:
+- {name: a, type: system-prompt, params: {rules: [x]}}
+profiles:
+- name: q
+  inputStages:
+  - name: one
+    steps: [{name: a}, {name: a, params: {modify: true}}]
+  - name: two
+    concurrency: parallel
+    steps: [{name: a, params: {modify: true}}]
+`, `
+f:8:13: profiles[0].inputStages[0].steps[0]: processor "a" of type system-prompt needs modify: true in its params, or in those of the step
+f:11:13: profiles[0].inputStages[1].steps[0]: processor "a" has modify: true, but the steps of a parallel stage must not modify; set modify: false in the step's params, or take it out of the stage
+`},
+		{"different models", `
+binds:
+- port: 3000
+  listeners:
+  - routes:
+    - backends:
+      - ai: {provider: {openAI: {model: a}}}
+      - ai: {provider: {openAI: {model: b}}}
+      - ai: {provider: {openAI: {}}}
+`, `
+f:8:9: binds[0].listeners[0].routes[0].backends[1]: backends of one route that need different models are not supported yet; the first one needs "a", this one "b"
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := extprocsvc.Build(parse(t, c.file))
+			got := "nothing"
+			if err != nil {
+				got = err.Error()
+			}
+			if want := strings.TrimSpace(c.want); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestErrorKinds(t *testing.T) {
+	_, err := extprocsvc.Build(parse(t, "processors: [{name: a, type: external}, {name: b, type: nonsense}]"))
+	var kinds []config.Kind
+	for _, e := range config.Errors(err) {
+		kinds = append(kinds, e.Kind)
+	}
+	if len(kinds) != 2 || kinds[0] != config.Unsupported || kinds[1] != config.Invalid {
+		t.Errorf("got %v", kinds)
+	}
+}
+
+func TestRegisterPanics(t *testing.T) {
+	build := func(config.Raw) (extprocsvc.Processor, error) { return nil, nil }
+	good := extprocsvc.Kind{Name: "x", Phases: extprocsvc.InputPhase, New: build}
+	var r extprocsvc.Registry
+	r.Register(good)
+	for what, k := range map[string]extprocsvc.Kind{
+		"twice":        good,
+		"no name":      {Phases: extprocsvc.InputPhase, New: build},
+		"upper case":   {Name: "X", Phases: extprocsvc.InputPhase, New: build},
+		"no phase":     {Name: "y", New: build},
+		"no New":       {Name: "y", Phases: extprocsvc.InputPhase},
+		"blind modify": {Name: "y", Phases: extprocsvc.InputPhase, New: build, Needs: extprocsvc.Modify},
+		"listed":       {Name: "external", Phases: extprocsvc.InputPhase, New: build},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", what)
+				}
+			}()
+			r.Register(k)
+		}()
+	}
+}

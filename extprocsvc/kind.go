@@ -1,0 +1,129 @@
+package extprocsvc
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/attache-dev/attache/config"
+)
+
+// Rights is what a processor may do to a request. The engine enforces them.
+type Rights uint8
+
+const (
+	// Annotate is the right to add tags; F5's parameter annotate, default
+	// true.
+	Annotate Rights = 1 << iota
+	// Modify is the right to change the prompt; F5's parameter modify, default
+	// false.
+	Modify
+	// Reject is the right to reject the request; F5's parameter reject,
+	// default false.
+	Reject
+)
+
+// rightNames are the parameters that grant the rights.
+var rightNames = []struct {
+	right Rights
+	name  string
+}{{Annotate, "annotate"}, {Modify, "modify"}, {Reject, "reject"}}
+
+// String lists the rights by the names of their parameters.
+func (r Rights) String() string {
+	var names []string
+	for _, n := range rightNames {
+		if r&n.right != 0 {
+			names = append(names, n.name)
+		}
+	}
+	return strings.Join(names, "+")
+}
+
+// Phases is where processors of a kind may stand.
+type Phases uint8
+
+// InputPhase are the input stages of a profile. Its processors are
+// [RequestProcessor]s.
+const InputPhase Phases = 1 << iota
+
+// Kind is a type of processor: the static facts about it, and how to make one.
+type Kind struct {
+	// Name is the word in the file.
+	Name string
+	// Phases is where it may stand.
+	Phases Phases
+	// Needs are the rights without which it cannot do its work. A step that
+	// lacks one is refused when the file is loaded.
+	Needs Rights
+	// Internal kinds are F5's internal processors: they have the rights they
+	// need without being granted them.
+	Internal bool
+	// ReadsBody tells that it looks at the prompt or changes it. Requests whose
+	// chain has no such step never send us their body.
+	ReadsBody bool
+	// New makes a processor out of a step's params: those of the processor
+	// with those of the step over them, without annotate, modify and reject.
+	// It has no effects. Errors are made by params.Decode and params.Errorf, so
+	// that they have places.
+	New func(params config.Raw) (Processor, error)
+}
+
+// Processor does the work of a step. It implements one interface for each of
+// its kind's phases: [RequestProcessor] for [InputPhase].
+type Processor any
+
+// Registry is a set of kinds. The zero Registry is empty.
+type Registry struct {
+	kinds map[string]*Kind
+}
+
+var standard Registry
+
+// Register adds a kind to those that [Build] knows. It is called from init
+// functions and panics on nonsense: an incomplete kind, or a second one of the
+// same name.
+func Register(k Kind) { standard.Register(k) }
+
+// Register adds a kind, and panics on nonsense.
+func (r *Registry) Register(k Kind) {
+	switch {
+	case k.Name == "" || k.Name != strings.ToLower(k.Name):
+		panic(fmt.Sprintf("extprocsvc: kind %q: the name must be in lower case", k.Name))
+	case k.New == nil:
+		panic(fmt.Sprintf("extprocsvc: kind %q: no constructor", k.Name))
+	case k.Phases == 0:
+		panic(fmt.Sprintf("extprocsvc: kind %q: no phase", k.Name))
+	case k.Needs&Modify != 0 && !k.ReadsBody:
+		panic(fmt.Sprintf("extprocsvc: kind %q: cannot modify what it does not read", k.Name))
+	case r.kinds[k.Name] != nil:
+		panic(fmt.Sprintf("extprocsvc: kind %q is registered twice", k.Name))
+	case notYet[k.Name]:
+		panic(fmt.Sprintf("extprocsvc: kind %q is on the list of kinds that are not supported yet", k.Name))
+	}
+	if r.kinds == nil {
+		r.kinds = map[string]*Kind{}
+	}
+	r.kinds[k.Name] = &k
+}
+
+// Names returns the names of the kinds, sorted.
+func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
+
+// notYet are the types of processors that F5's documentation or ours names and
+// that we do not have, so that they are told from typing mistakes.
+var notYet = set(
+	"external",
+	"prompt-injection", "repetition-detect", "language-id", "data-security", "json-schema",
+	"prompt-guard", "content-guard", "topic-detect",
+	"pii-redactor", "prompt-enforcement", "watermark", "prohibited-phrases-detect", "thirtywords",
+)
+
+func set(words ...string) map[string]bool {
+	m := make(map[string]bool, len(words))
+	for _, w := range words {
+		m[w] = true
+	}
+	return m
+}

@@ -1,0 +1,65 @@
+package llm
+
+// Dialect tells where the interesting parts of an API's request bodies lie.
+type Dialect struct {
+	// Name is the API's name, for people.
+	Name string
+
+	// top, message and part describe the three objects that hold something
+	// to find: the body, an element of the list of messages, and an element
+	// of a content that is a list.
+	top, message, part object
+
+	// model and list are the keys of the model's name and of the messages.
+	model, list string
+	// system is what stands before and behind the quoted rule in a message
+	// that carries a rule of the operator, whose role is systemRole.
+	system     [2]string
+	systemRole []byte
+}
+
+// An object lists the keys with a meaning, and those that must not be there
+// twice in different spellings. Values of other keys are only checked to be
+// JSON.
+type object []field
+
+type field struct {
+	key     []byte
+	meaning meaning
+}
+
+// meaning is what the scanner does with a value.
+type meaning uint8
+
+const (
+	skipped   meaning = iota
+	modelName         // the model, usually a string
+	messages          // a list of message objects
+	role              // the role of a message
+	content           // text, null, or a list of texts and part objects
+	text              // text
+)
+
+// ChatCompletions is OpenAI's Chat Completions API, POST /v1/chat/completions,
+// https://platform.openai.com/docs/api-reference/chat/create. Its texts are the
+// contents of the messages and the texts of their parts; arguments of tool
+// calls and everything outside messages are not.
+var ChatCompletions = &Dialect{
+	Name: "OpenAI Chat Completions",
+	top: object{
+		{[]byte("model"), modelName},
+		{[]byte("messages"), messages},
+	},
+	message: object{
+		{[]byte("role"), role},
+		{[]byte("content"), content},
+	},
+	part: object{
+		{[]byte("text"), text},
+		{[]byte("type"), skipped},
+	},
+	model:      "model",
+	list:       "messages",
+	system:     [2]string{`{"role":"system","content":`, `}`},
+	systemRole: []byte("system"),
+}

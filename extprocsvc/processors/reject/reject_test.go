@@ -1,0 +1,53 @@
+package reject
+
+import (
+	"testing"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
+)
+
+func TestReadme(t *testing.T) { extproctest.README(t) }
+
+func TestParams(t *testing.T) {
+	for yaml, want := range map[string]string{
+		`{}`:           "",
+		`{detail: no}`: "",
+		`{detail: ""}`: `f:1:10: detail: must not be empty; leave it out for the standard text`,
+	} {
+		raw, err := config.NewRaw("f", yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := build(raw); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", yaml, got, want)
+		}
+	}
+}
+
+func TestParamsOfTheWrongShape(t *testing.T) {
+	for _, yaml := range []string{`{detail: 1}`, `{details: a}`, `[a]`} {
+		raw, err := config.NewRaw("f", yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := build(raw); err == nil {
+			t.Errorf("%s was accepted", yaml)
+		}
+	}
+}
+
+func TestStandardDetail(t *testing.T) {
+	p, err := build(config.Raw{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.(processor).ProcessRequest(t.Context(), nil)
+	if err != nil || r.Rejection == nil || r.Rejection.Detail != "Request rejected by policy" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

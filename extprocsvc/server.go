@@ -1,0 +1,263 @@
+package extprocsvc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"math"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// MetadataKey is the gRPC metadata in which Envoy names the chain of a
+// request; the value is a [Chain.Ref]. It is set by grpc_initial_metadata or
+// grpc_service.initial_metadata.
+const MetadataKey = "x-attache-chain"
+
+// Options are the settings of a [Server]. The zero value is ready to use.
+type Options struct {
+	// Log gets decisions at level debug, failures of processors at warn and
+	// what must be repaired at error; never content of requests. Default: no
+	// log.
+	Log *slog.Logger
+	// MaxBody is the largest body, in bytes, that is held for one request;
+	// above it the answer is 413. Default 10 MiB.
+	MaxBody int64
+	// HeldBudget bounds the bytes of all bodies that are held at a time; above
+	// it the answer is 503. Default 1 GiB.
+	HeldBudget int64
+	// StepTimeout is the time a processor has for one request. Default 5 s.
+	StepTimeout time.Duration
+	// Decided is called with the account of every decision, if it is not nil.
+	// It must be quick, and must not keep the Record or its lists.
+	Decided func(*Record)
+}
+
+// Server is the ext_proc service. It is safe for concurrent use.
+type Server struct {
+	extprocv3.UnimplementedExternalProcessorServer
+
+	log         *slog.Logger
+	maxBody     int64
+	budget      int64
+	stepTimeout time.Duration
+	decided     func(*Record)
+
+	install sync.Mutex // held by those who replace chains
+	chains  atomic.Pointer[table]
+
+	held                                               atomic.Int64
+	open, started, rejections, refusals, errors, stale atomic.Int64
+}
+
+// A table is what is installed at a time. It is read-only.
+type table struct {
+	// current are the chains of the last Install, by name; byRef also has
+	// those of earlier ones.
+	current, byRef map[string]*installed
+}
+
+// An installed chain remembers what was logged about it, since a log line for
+// each request would say nothing more.
+type installed struct {
+	*Chain
+	warned, staleRef atomic.Bool
+}
+
+// NewServer returns a server without chains: every stream is refused until
+// [Server.Install].
+func NewServer(o Options) *Server {
+	s := &Server{
+		log:         o.Log,
+		maxBody:     o.MaxBody,
+		budget:      o.HeldBudget,
+		stepTimeout: o.StepTimeout,
+		decided:     o.Decided,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.maxBody <= 0 {
+		s.maxBody = 10 << 20
+	}
+	if s.budget <= 0 {
+		s.budget = 1 << 30
+	}
+	if s.stepTimeout <= 0 {
+		s.stepTimeout = 5 * time.Second
+	}
+	s.chains.Store(&table{})
+	return s
+}
+
+// Register adds the service to a gRPC server, which should have been made with
+// [Server.ServerOptions].
+func (s *Server) Register(g grpc.ServiceRegistrar) {
+	extprocv3.RegisterExternalProcessorServer(g, s)
+}
+
+// ServerOptions are the settings that a gRPC server needs for the service.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		// Bodies are bounded by MaxBody, which answers with 413 always. A limit
+		// here would be an error of the stream, and where the failure mode is
+		// open, a way around the guard.
+		grpc.MaxRecvMsgSize(math.MaxInt32),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		// Envoys ping more often than grpc-go allows by default, which is once
+		// in five minutes.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		// An Envoy that is gone without a word must not keep bodies held.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.WaitForHandlers(true),
+	}
+}
+
+// Install puts chains in force for streams that begin from now on. Earlier
+// chains stay available to Envoys that still name them, until [Server.Forget].
+// It never fails.
+func (s *Server) Install(c *Chains) {
+	s.install.Lock()
+	defer s.install.Unlock()
+	old := s.chains.Load()
+	next := &table{
+		current: make(map[string]*installed, len(c.byName)),
+		byRef:   maps.Clone(old.byRef),
+	}
+	if next.byRef == nil {
+		next.byRef = make(map[string]*installed, len(c.byName))
+	}
+	for name, chain := range c.byName {
+		in := &installed{Chain: chain}
+		next.current[name], next.byRef[chain.ref] = in, in
+	}
+	s.chains.Store(next)
+}
+
+// Forget drops the chains of earlier Installs. Call it when every Envoy has
+// acknowledged the routes that name the current ones. Streams that run keep
+// their chain.
+func (s *Server) Forget() {
+	s.install.Lock()
+	defer s.install.Unlock()
+	old := s.chains.Load()
+	next := &table{current: old.current, byRef: make(map[string]*installed, len(old.current))}
+	for _, c := range old.current {
+		next.byRef[c.ref] = c
+	}
+	s.chains.Store(next)
+}
+
+// Stats are counts since the start, except for Open, Held and Chains, which
+// are as of now.
+type Stats struct {
+	// Open streams, and Started ones.
+	Open, Started int64
+	// Held is the size of all bodies that are held, in bytes.
+	Held int64
+	// Rejections by processors, and Refusals of requests that could not be
+	// read (400, 413, 415).
+	Rejections, Refusals int64
+	// Errors are requests that were not served for a fault of ours: failed
+	// processors, panics, a full budget, unknown chains.
+	Errors int64
+	// StaleRefs are streams that named a chain by a hash that is not known and
+	// got the current one.
+	StaleRefs int64
+	// Chains that can be named.
+	Chains int
+}
+
+// Stats returns the counts. They are read one by one.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Open: s.open.Load(), Started: s.started.Load(), Held: s.held.Load(),
+		Rejections: s.rejections.Load(), Refusals: s.refusals.Load(), Errors: s.errors.Load(),
+		StaleRefs: s.stale.Load(), Chains: len(s.chains.Load().byRef),
+	}
+}
+
+func (s *Server) count(v Verdict) {
+	switch v {
+	case Rejected:
+		s.rejections.Add(1)
+	case Refused:
+		s.refusals.Add(1)
+	default:
+		s.errors.Add(1)
+	}
+}
+
+// choose finds the chain that Envoy names. The errors are answered by Envoy's
+// failure mode.
+func (s *Server) choose(ctx context.Context) (*installed, error) {
+	refs := metadata.ValueFromIncomingContext(ctx, MetadataKey)
+	if len(refs) != 1 {
+		return nil, status.Errorf(codes.InvalidArgument, "expected one value of the metadata %s", MetadataKey)
+	}
+	t := s.chains.Load()
+	if c := t.byRef[refs[0]]; c != nil {
+		return c, nil
+	}
+	name := refs[0][:max(strings.LastIndexByte(refs[0], '@'), 0)]
+	c := t.current[name]
+	if c == nil {
+		return nil, status.Error(codes.NotFound, "no chain of that name")
+	}
+	s.stale.Add(1)
+	if c.staleRef.CompareAndSwap(false, true) {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "an Envoy names a version of a chain that is not known; the current one runs",
+			slog.String("named", refs[0]), slog.String("runs", c.ref))
+	}
+	return c, nil
+}
+
+var streams = sync.Pool{New: func() any { return new(stream) }}
+
+// Process serves one request. It is called by gRPC.
+func (s *Server) Process(conn extprocv3.ExternalProcessor_ProcessServer) (err error) {
+	s.started.Add(1)
+	s.open.Add(1)
+	defer s.open.Add(-1)
+	ctx := conn.Context()
+	chain, err := s.choose(ctx)
+	if err != nil {
+		s.errors.Add(1)
+		return err
+	}
+	st := streams.Get().(*stream)
+	st.server, st.chain, st.conn = s, chain, conn
+	defer func() {
+		if p := recover(); p != nil {
+			st.release()
+			s.errors.Add(1)
+			s.log.LogAttrs(ctx, slog.LevelError, "a stream panicked",
+				slog.String("chain", chain.ref), slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack())))
+			err = status.Error(codes.Internal, "internal error")
+			return // who knows what state st is in
+		}
+		st.recycle()
+		streams.Put(st)
+	}()
+	err = st.serve()
+	switch {
+	case err == nil, errors.Is(err, io.EOF), status.Code(err) == codes.Canceled, ctx.Err() != nil:
+		// Envoy ends streams by resetting them, as soon as nothing more can
+		// come or the client is gone: that is how streams end.
+		return nil
+	}
+	s.errors.Add(1)
+	return err
+}
