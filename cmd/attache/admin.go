@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/xds"
+)
+
+// statusReport is what /status answers and `attache status` prints.
+type statusReport struct {
+	Version string        `json:"version"`
+	Ready   bool          `json:"ready"`
+	Pending []string      `json:"pending,omitempty"`
+	Config  configReport  `json:"config"`
+	XDS     xds.Status    `json:"xds"`
+	ExtProc extProcReport `json:"extProc"`
+}
+
+// extProcReport is extprocsvc.Stats; the counters begin at the start.
+type extProcReport struct {
+	OpenStreams    int64 `json:"openStreams"`
+	StartedStreams int64 `json:"startedStreams"`
+	HeldBytes      int64 `json:"heldBytes"`
+	Rejections     int64 `json:"rejections"`
+	Refusals       int64 `json:"refusals"`
+	Errors         int64 `json:"errors"`
+	StaleRefs      int64 `json:"staleRefs"`
+}
+
+type configReport struct {
+	File string `json:"file"`
+	// Hash and LoadedAt are those of the configuration that serves.
+	Hash     string    `json:"hash"`
+	LoadedAt time.Time `json:"loadedAt"`
+	// Synchronized tells that the file as it stands is the one that serves.
+	Synchronized bool       `json:"synchronized"`
+	RefusedAt    *time.Time `json:"refusedAt,omitempty"`
+	Mistakes     []mistake  `json:"mistakes,omitempty"`
+	Warnings     []mistake  `json:"warnings,omitempty"`
+}
+
+func (s *services) status() statusReport {
+	state := s.app.current()
+	pending := s.pending()
+	r := statusReport{
+		Version: versionString(),
+		Ready:   len(pending) == 0,
+		Pending: pending,
+		Config: configReport{
+			File:         s.app.path,
+			Hash:         state.Digest,
+			LoadedAt:     state.LoadedAt,
+			Synchronized: state.Refused == nil,
+			Mistakes:     mistakesOf(config.Errors(state.Refused)),
+		},
+		XDS: s.app.xds.Status(),
+	}
+	x := s.app.extproc.Stats()
+	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs}
+	if state.Refused != nil {
+		r.Config.RefusedAt = &state.RefusedAt
+	}
+	if state.Config != nil {
+		r.Config.Warnings = mistakesOf(state.Config.Warnings)
+	}
+	return r
+}
+
+func (s *services) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(s.status()) // the client has gone away
+	})
+	return mux
+}
+
+// statsHandler serves Prometheus metrics, under agentgateway's two paths.
+func (s *services) statsHandler() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics{s})
+	h := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h)
+	mux.Handle("GET /stats/prometheus", h)
+	return mux
+}
+
+// metrics reads the state at each scrape.
+type metrics struct{ s *services }
+
+// metric is one row: a name, its help, its type, and where the value is.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(statusReport) float64
+}
+
+func row(name, help string, kind prometheus.ValueType, value func(statusReport) float64) metric {
+	return metric{prometheus.NewDesc(name, help, nil, nil), kind, value}
+}
+
+var metricRows = []metric{
+	row("attache_config_synchronized", "1 if the file as it stands is the configuration that serves, 0 if it is refused.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return number(r.Config.Synchronized) }),
+	row("attache_config_last_success_timestamp_seconds", "When the configuration that serves was loaded.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return float64(r.Config.LoadedAt.UnixMilli()) / 1000 }),
+	row("attache_config_mistakes", "Mistakes in the file as it stands.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return float64(len(r.Config.Mistakes)) }),
+	row("attache_ready", "1 if /healthz/ready answers 200.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return number(r.Ready) }),
+	row("attache_xds_nodes", "Connected Envoys.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return float64(len(r.XDS.Nodes)) }),
+	row("attache_xds_nodes_acknowledged", "Connected Envoys that have acknowledged the whole configuration.", prometheus.GaugeValue,
+		func(r statusReport) float64 {
+			n := 0
+			for _, node := range r.XDS.Nodes {
+				if node.Acknowledged {
+					n++
+				}
+			}
+			return float64(n)
+		}),
+	row("attache_xds_refused_resources", "Resources that an Envoy refuses at the moment, over all Envoys.", prometheus.GaugeValue,
+		func(r statusReport) float64 {
+			return float64(len(r.XDS.Refused()))
+		}),
+	row("attache_extproc_open_streams", "Requests that the ext_proc service has in hand.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.OpenStreams) }),
+	row("attache_extproc_streams_total", "Requests that the ext_proc service has seen.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.StartedStreams) }),
+	row("attache_extproc_held_bytes", "Size of all bodies that are held for a decision.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.HeldBytes) }),
+	row("attache_extproc_rejections_total", "Requests that a processor has rejected.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.Rejections) }),
+	row("attache_extproc_refusals_total", "Requests that could not be read (400, 413, 415).", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.Refusals) }),
+	row("attache_extproc_errors_total", "Requests that failed by a fault of the service or a processor.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.Errors) }),
+	row("attache_extproc_stale_refs_total", "Requests that named a chain by a version that is not known, and got the current one.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.StaleRefs) }),
+}
+
+func (m metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, row := range metricRows {
+		ch <- row.desc
+	}
+}
+
+func (m metrics) Collect(ch chan<- prometheus.Metric) {
+	report := m.s.status()
+	for _, row := range metricRows {
+		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(report))
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
+	_ "github.com/attache-dev/attache/extprocsvc/processors" // the built-in kinds
+	"github.com/attache-dev/attache/translator"
+	"github.com/attache-dev/attache/xds"
+)
+
+// built is a configuration with everything that is made of it. Making it had
+// no effect on anything that runs.
+type built struct {
+	text      []byte
+	config    *config.Config
+	chains    *extprocsvc.Chains
+	resources *translator.Resources
+	snapshot  *xds.Snapshot
+	// digest tells whether two files say the same, the files they name
+	// included.
+	digest string
+}
+
+// source is a file that is read once, with the files that it names.
+type source struct {
+	path string
+	// named are the files that were asked for, whether or not they could be
+	// read: creating one may heal a refused configuration.
+	named []string
+}
+
+// build reads the file and makes everything of it. Whatever can be wrong with a
+// file is found here; the error is nil or a list of *[config.Error].
+func (s *source) build(co config.Options, to translator.Options) (*built, error) {
+	src, err := readFile(s.path)
+	if err != nil {
+		return nil, &config.Error{File: s.path, Kind: config.Reference, Msg: "cannot be read: " + reason(err)}
+	}
+	hash := sha256.New()
+	hash.Write(src)
+	co.ReadFile = func(name string) ([]byte, error) {
+		s.named = append(s.named, name)
+		content, err := os.ReadFile(name)
+		hash.Write(content)
+		return content, err
+	}
+	b := &built{text: src}
+	if b.config, err = config.Parse(s.path, src, co); err != nil {
+		return nil, err
+	}
+	if b.chains, err = extprocsvc.Build(b.config); err != nil {
+		return nil, err
+	}
+	to.RouteChain = func(r *config.Route) *translator.Chain { return chainOf(b.chains.ForRoute(r)) }
+	to.ListenerChain = func(l *config.Listener) *translator.Chain { return chainOf(b.chains.ForListener(l)) }
+	if b.resources, err = translator.Translate(b.config, to); err != nil {
+		return nil, err
+	}
+	if b.snapshot, err = xds.NewSnapshot(b.resources); err != nil {
+		return nil, err
+	}
+	b.digest = hex.EncodeToString(hash.Sum(nil))[:16]
+	return b, nil
+}
+
+// chainOf is what the translator has to know of a chain.
+func chainOf(c *extprocsvc.Chain) *translator.Chain {
+	if c == nil {
+		return nil
+	}
+	return &translator.Chain{Ref: c.Ref(), ReadsBody: c.ReadsBody(), FailOpen: c.FailOpen()}
+}
+
+// readFile reads no more of a file than config would take.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, config.MaxFileBytes+1))
+}
+
+// reason is an error of the file system without the path, which the message
+// has already.
+func reason(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
+}

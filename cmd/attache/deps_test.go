@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/attache-dev/attache"
+
+// TestArrows holds the packages to the picture of the README: which of our own
+// packages each may import, and which libraries it must do without.
+func TestArrows(t *testing.T) {
+	const (
+		grpc     = "google.golang.org/grpc"
+		yaml     = "gopkg.in/yaml.v3"
+		fsnotify = "github.com/fsnotify/fsnotify"
+	)
+	for _, tc := range []struct {
+		pkg string
+		// own are the packages of this module that it may reach, directly or
+		// not. A trailing / means everything below.
+		own []string
+		// without are packages that it must not reach.
+		without []string
+		// only, if set, are the modules outside the standard library that it
+		// may reach.
+		only []string
+		why  string
+	}{
+		{"config", nil, []string{"net/http", "log/slog"}, []string{yaml, "github.com/hashicorp/"}, "the file must be readable by anything"},
+		{"config/watch", nil, []string{yaml, "net/http"}, nil, "it knows files, not their meaning"},
+		{"translator", []string{"config"}, []string{grpc, "net/http", "log/slog", fsnotify, "time/tzdata"}, nil, "it is pure"},
+		{"xds", []string{"config", "translator"}, []string{fsnotify}, nil, "it moves resources and knows no file"},
+		{"extprocsvc", []string{"config", "extprocsvc/"}, []string{fsnotify}, nil, "it knows neither Envoy's resources nor how they travel"},
+		{"extprocsvc/llm", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is bytes in, bytes out"},
+		{"extprocsvc/processors", []string{"config", "extprocsvc", "extprocsvc/"}, nil, nil, "processors know the engine, not the reverse"},
+		{"envoy", nil, []string{grpc + "/server", fsnotify}, nil, "it runs a program"},
+	} {
+		for _, dep := range goList(t, "-deps", "./../../"+tc.pkg) {
+			if own, ok := strings.CutPrefix(dep, module+"/"); ok {
+				if own != tc.pkg && !matches(tc.own, own) {
+					t.Errorf("%s reaches %s, but %s", tc.pkg, own, tc.why)
+				}
+			} else if matches(tc.without, dep) {
+				t.Errorf("%s reaches %s, but %s", tc.pkg, dep, tc.why)
+			} else if tc.only != nil && strings.Contains(strings.SplitN(dep, "/", 2)[0], ".") && !matches(tc.only, dep) {
+				t.Errorf("%s reaches %s, but %s", tc.pkg, dep, tc.why)
+			}
+		}
+	}
+}
+
+// TestTestOnly: libraries for tests stay out of the program, and nobody imports
+// this command.
+func TestTestOnly(t *testing.T) {
+	for _, dep := range goList(t, "-deps", ".") {
+		for _, lib := range []string{"github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "testing"} {
+			if dep == lib || strings.HasPrefix(dep, lib+"/") {
+				t.Errorf("the program contains %s, which is for tests", dep)
+			}
+		}
+	}
+	for _, line := range goList(t, "-f", "{{.ImportPath}} {{.Imports}} {{.TestImports}} {{.XTestImports}}", "./../../...") {
+		pkg, imports, _ := strings.Cut(line, " ")
+		if strings.Contains(imports, module+"/cmd/") {
+			t.Errorf("%s imports the command", pkg)
+		}
+	}
+}
+
+func matches(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		return p == pkg || strings.HasSuffix(p, "/") && strings.HasPrefix(pkg, p)
+	})
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", strings.Join(args, " "), err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/translator"
+	"github.com/attache-dev/attache/xds"
+)
+
+// app is the composition root: the one place where the file, the chains, the
+// resources and the two services meet.
+type app struct {
+	path string
+	opts translator.Options
+	log  *slog.Logger
+	tell func(mistakes error) // reports those of a refused edit
+
+	extproc *extprocsvc.Server
+	xds     *xds.Server
+	keep    stateFile
+
+	mu    sync.Mutex
+	state state
+	named []string // the files that the latest attempt to load asked for
+}
+
+// state is what has become of the file.
+type state struct {
+	// Digest, LoadedAt and Config are those of the configuration that serves.
+	Digest   string
+	LoadedAt time.Time
+	Config   *config.Config
+	// Refused is why the file as it stands now does not serve; nil if it does.
+	Refused   error
+	RefusedAt time.Time
+}
+
+// apply is the whole reload story. Everything that may fail comes first and has
+// touched nothing that runs when it does.
+func (a *app) apply() error {
+	src := &source{path: a.path}
+	next, err := src.build(config.Options{}, a.opts)
+	a.setNamed(src.named)
+	if err != nil {
+		a.refuse(err)
+		return err
+	}
+	if a.unchanged(next) {
+		return nil
+	}
+	a.commit(next)
+	return nil
+}
+
+// commit puts a configuration in force. It cannot fail. The chains go first:
+// Envoy must never name a chain that the service does not know.
+func (a *app) commit(next *built) {
+	a.extproc.Install(next.chains)
+	changed := a.xds.Publish(next.snapshot)
+	a.accept(next)
+
+	for _, w := range next.config.Warnings {
+		a.log.Warn(w.Msg, "place", w.Place())
+	}
+	if err := a.keep.save(next.text); err != nil {
+		a.log.Error("the last good configuration cannot be kept for a restart", "error", err)
+	}
+	a.log.Info("configuration applied", "file", next.config.File, "hash", next.digest, "changed", len(changed))
+}
+
+// start is the first apply. A bad file is an error, unless an earlier run has
+// kept a good one: then that serves, degraded.
+func (a *app) start() error {
+	err := a.apply()
+	if err == nil || !a.keep.exists() {
+		return err
+	}
+	kept, keptErr := (&source{path: a.keep.path()}).build(config.Options{}, a.opts)
+	if keptErr != nil {
+		return err
+	}
+	a.commit(kept)
+	a.refuse(err)
+	return nil
+}
+
+// unchanged tells whether the file says what already serves. It heals a refusal
+// that an undone edit has left.
+func (a *app) unchanged(next *built) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state.Digest != next.digest {
+		return false
+	}
+	if a.state.Refused != nil {
+		a.state.Refused = nil
+		a.log.Info("the file is good again; nothing has changed", "file", a.path, "hash", next.digest)
+	}
+	return true
+}
+
+func (a *app) accept(next *built) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if old := a.state.Config; old != nil && old.Process != next.config.Process {
+		a.log.Warn("a setting below config changed; it takes effect after a restart", "file", a.path)
+	}
+	a.state = state{Digest: next.digest, LoadedAt: time.Now(), Config: next.config}
+}
+
+// refuse keeps the last good configuration and tells everybody why.
+func (a *app) refuse(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state.Refused, a.state.RefusedAt = err, time.Now()
+	if a.state.Config == nil {
+		return // at start: the caller prints the mistakes
+	}
+	mistakes := config.Errors(err)
+	a.tell(err)
+	a.log.Error("the file is refused; the last good configuration keeps serving", "file", a.path, "mistakes", len(mistakes), "serving", a.state.Digest)
+}
+
+func (a *app) current() state {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state
+}
+
+func (a *app) setNamed(files []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.named = files
+}
+
+// watched are the files whose edits are edits of the configuration: the file,
+// what the configuration that serves names, and what a refused one asked for.
+func (a *app) watched() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	files := append([]string{a.path}, a.named...)
+	if a.state.Config != nil {
+		files = append(files, a.state.Config.Named...)
+	}
+	return files
+}
+
+// follow applies every edit until ctx is done.
+func (a *app) follow(ctx context.Context, w watcher) {
+	for {
+		w.Set(a.watched())
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.Events():
+			_ = a.apply() // reported, and kept in the state
+		}
+	}
+}
+
+// watcher is what follow needs of watch.Watcher.
+type watcher interface {
+	Set(paths []string)
+	Events() <-chan struct{}
+}
+
+// forgetChains lets the service drop the chains of earlier configurations, each
+// time that no Envoy has anything of them left, draining listeners included.
+func (a *app) forgetChains(ctx context.Context) {
+	for {
+		changed := a.xds.Changed()
+		if a.xds.Status().Synced {
+			a.extproc.Forget()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,402 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/config/watch"
+	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/translator"
+	"github.com/attache-dev/attache/xds"
+)
+
+// shutdownGrace is how long streams may take to finish at the end.
+const shutdownGrace = 5 * time.Second
+
+// serviceFlags are those that run and serve share.
+type serviceFlags struct {
+	file                 string
+	xds, extProc         string
+	extProcAs            string
+	logLevel, logFormat  string
+	readyFile, stateDir  string
+	envoyPath            string
+	envoyAdmin           string
+	concurrency          int
+	runsEnvoy            bool
+	xdsGiven, extprocSet bool
+}
+
+func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return serviceCommand(ctx, &serviceFlags{}, "serve", args, stdout, stderr)
+}
+
+func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return serviceCommand(ctx, &serviceFlags{runsEnvoy: true}, "run", args, stdout, stderr)
+}
+
+func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []string, stdout, stderr io.Writer) int {
+	fs := flags(name, "-f FILE [flags]", stderr)
+	fs.StringVar(&f.file, "f", "attache.yaml", "the configuration `FILE`")
+	fs.StringVar(&f.file, "file", "attache.yaml", "the same as -f")
+	xdsDefault, extProcDefault := defaultXDSAddr, defaultExtProcAddr
+	if f.runsEnvoy {
+		xdsDefault, extProcDefault = "", ""
+		fs.StringVar(&f.envoyPath, "envoy", "", "the Envoy executable, a `PATH`; default $ENVOY_PATH, then envoy on PATH")
+		fs.StringVar(&f.envoyAdmin, "envoy-admin", "", "where Envoy's own admin interface listens, an `ADDR`; default a private socket")
+		fs.IntVar(&f.concurrency, "concurrency", 0, "worker threads of Envoy; 0 is one per CPU")
+	}
+	private := ""
+	if f.runsEnvoy {
+		private = "; default a private socket"
+	}
+	fs.StringVar(&f.xds, "xds", xdsDefault, "where the xDS service listens, an `ADDR`: host:port or unix:/path"+private)
+	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
+	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`; default the same")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
+	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last good configuration for a restart")
+	if code, ok := parse(fs, args, stdout, stderr); !ok {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
+	}
+	log, err := newLogger(stderr, f.logLevel, f.logFormat)
+	if err != nil {
+		return fail(stderr, exitUsage, err)
+	}
+	s := &services{flags: f, log: log, stderr: stderr}
+	return s.run(ctx, stdout)
+}
+
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{}
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: expected debug, info, warn or error", level)
+	}
+	o.Level = l
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: expected text or json", format)
+}
+
+// services are the servers of one process, around an app.
+type services struct {
+	flags  *serviceFlags
+	log    *slog.Logger
+	stderr io.Writer
+	app    *app
+
+	// addresses are those in use, by the names that the ready file has.
+	addresses []address
+	// envoyAdmin is where the child's admin interface is; empty without one.
+	envoyAdmin string
+
+	dialed   dialed
+	wasReady atomic.Bool
+}
+
+type address struct{ name, addr string }
+
+// run opens everything, in the order in which nothing is promised too early,
+// and closes it in reverse.
+func (s *services) run(asked context.Context, stdout io.Writer) int {
+	ctx, cancel := context.WithCancelCause(asked)
+	defer cancel(nil)
+
+	if s.flags.runsEnvoy {
+		dir, err := os.MkdirTemp("", "attache-")
+		if err != nil {
+			return fail(s.stderr, exitFailure, err)
+		}
+		defer os.RemoveAll(dir)
+		s.privateAddresses(dir)
+	}
+	binary, err := s.findEnvoy(ctx)
+	if err != nil {
+		return fail(s.stderr, exitFailure, err)
+	}
+
+	xdsListener, err := listen(s.flags.xds)
+	if err != nil {
+		return fail(s.stderr, exitFailure, fmt.Errorf("the xDS service cannot listen: %w", err))
+	}
+	defer xdsListener.Close()
+	extProcListener, err := listen(s.flags.extProc)
+	if err != nil {
+		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
+	}
+	defer extProcListener.Close()
+	for _, l := range []struct{ name, addr string }{{"xDS", addressOf(xdsListener)}, {"ext_proc", addressOf(extProcListener)}} {
+		if !loopbackOnly(l.addr) {
+			s.log.Warn("the "+l.name+" service listens beyond this machine without authentication; provider keys travel over xDS", "address", l.addr)
+		}
+	}
+	as := s.flags.extProcAs
+	if as == "" {
+		as = addressOf(extProcListener)
+	}
+	target, err := config.ParseTarget(as)
+	if err != nil {
+		return fail(s.stderr, exitUsage, fmt.Errorf("--extproc-as: %w", err))
+	}
+
+	s.app = &app{
+		path:    s.flags.file,
+		opts:    translator.Options{ExtProc: target},
+		log:     s.log,
+		tell:    s.tell,
+		extproc: extprocsvc.NewServer(extprocsvc.Options{Log: s.log}),
+		xds:     xds.NewServer(s.log),
+		keep:    stateFile{dir: s.flags.stateDir},
+	}
+	watcher, err := watch.New(s.log, watch.Options{})
+	if err != nil {
+		return fail(s.stderr, exitFailure, err)
+	}
+	defer watcher.Close()
+	watcher.Set([]string{s.flags.file})
+	if err := s.app.start(); err != nil {
+		printMistakes(s.stderr, err)
+		return exitConfig
+	}
+
+	xdsServer := grpc.NewServer(xds.ServerOptions()...)
+	s.app.xds.Register(xdsServer)
+	extProcServer := grpc.NewServer(s.app.extproc.ServerOptions()...)
+	s.app.extproc.Register(extProcServer)
+	httpServers, err := s.listenHTTP()
+	if err != nil {
+		return fail(s.stderr, exitFailure, err)
+	}
+	s.addresses = append([]address{{"xds", addressOf(xdsListener)}, {"extproc", addressOf(extProcListener)}}, s.addresses...)
+
+	var group sync.WaitGroup
+	goOrCancel := func(what string, f func() error) {
+		group.Go(func() {
+			if err := f(); err != nil {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	goOrCancel("the ext_proc service ended", func() error { return extProcServer.Serve(extProcListener) })
+	goOrCancel("the xDS service ended", func() error { return xdsServer.Serve(xdsListener) })
+	for _, h := range httpServers {
+		goOrCancel("an HTTP server ended", h.serve)
+	}
+	group.Go(func() { s.app.follow(ctx, watcher) })
+	group.Go(func() { s.app.forgetChains(ctx) })
+	group.Go(func() { s.announce(ctx) })
+
+	if binary != nil {
+		err = s.runEnvoy(ctx, *binary, addressOf(xdsListener), stdout)
+	} else {
+		<-ctx.Done()
+	}
+	if err == nil && asked.Err() == nil {
+		err = context.Cause(ctx) // nobody asked us to stop: a server has ended
+	}
+
+	cancel(nil)
+	stopGracefully(extProcServer)
+	xdsServer.Stop() // its streams never end by themselves
+	for _, h := range httpServers {
+		h.stop()
+	}
+	group.Wait()
+	if s.flags.readyFile != "" {
+		os.Remove(s.flags.readyFile)
+	}
+	if err != nil {
+		return fail(s.stderr, exitFailure, err)
+	}
+	return exitGood
+}
+
+// tell reports the mistakes of a refused edit: as lines that begin with their
+// places, or as records where logs are read by machines.
+func (s *services) tell(err error) {
+	if s.flags.logFormat != "json" {
+		printMistakes(s.stderr, err)
+		return
+	}
+	for _, e := range config.Errors(err) {
+		s.log.Error(e.Msg, "file", e.File, "line", e.Line, "column", e.Column, "path", e.Path, "kind", e.Kind)
+	}
+}
+
+// privateAddresses are sockets that only this user can reach.
+func (s *services) privateAddresses(dir string) {
+	private := func(addr *string, name string) {
+		if *addr == "" {
+			*addr = "unix:" + filepath.Join(dir, name)
+		}
+	}
+	private(&s.flags.xds, "xds.sock")
+	private(&s.flags.extProc, "extproc.sock")
+	private(&s.flags.envoyAdmin, "envoy-admin.sock")
+	s.envoyAdmin = s.flags.envoyAdmin
+}
+
+// findEnvoy returns the Envoy that run needs, or nil for serve.
+func (s *services) findEnvoy(ctx context.Context) (*envoy.Binary, error) {
+	if !s.flags.runsEnvoy {
+		return nil, nil
+	}
+	b, err := envoy.Find(s.flags.envoyPath)
+	if err != nil {
+		return nil, err
+	}
+	v, err := b.Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w := v.Warning(); w != "" {
+		s.log.Warn(w, "envoy", b.Path)
+	}
+	return &b, nil
+}
+
+// runEnvoy keeps the child alive until ctx is done.
+func (s *services) runEnvoy(ctx context.Context, b envoy.Binary, xdsAddr string, stdout io.Writer) error {
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{XDS: xdsAddr, Admin: s.envoyAdmin})
+	if err != nil {
+		return err
+	}
+	p := envoy.Process{
+		Binary:      b,
+		Bootstrap:   bootstrap,
+		Concurrency: s.flags.concurrency,
+		Stdout:      stdout,
+		Stderr:      s.stderr,
+		Log:         s.log,
+	}
+	return p.Run(ctx)
+}
+
+// stopGracefully lets streams finish, within bounds.
+func stopGracefully(g *grpc.Server) {
+	done := make(chan struct{})
+	go func() {
+		g.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(shutdownGrace):
+		g.Stop()
+		<-done
+	}
+}
+
+// httpServer is one of the plain HTTP ports.
+type httpServer struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+func (h httpServer) serve() error {
+	if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (h httpServer) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	if h.server.Shutdown(ctx) != nil {
+		h.server.Close()
+	}
+}
+
+// listenHTTP opens the ports of the section config. An address off has none.
+func (s *services) listenHTTP() ([]httpServer, error) {
+	p := s.app.current().Config.Process
+	var all []httpServer
+	for _, port := range []struct {
+		name, addr string
+		handler    http.Handler
+	}{
+		{"admin", p.AdminAddr, s.adminHandler()},
+		{"stats", p.StatsAddr, s.statsHandler()},
+		{"readiness", p.ReadinessAddr, s.readinessHandler()},
+	} {
+		if port.addr == "off" {
+			continue
+		}
+		l, err := listen(port.addr)
+		if err != nil {
+			for _, h := range all {
+				h.listener.Close()
+			}
+			return nil, fmt.Errorf("config.%sAddr: %w", port.name, err)
+		}
+		all = append(all, httpServer{l, &http.Server{Handler: port.handler, ReadHeaderTimeout: 10 * time.Second}})
+		s.addresses = append(s.addresses, address{port.name, addressOf(l)})
+	}
+	return all, nil
+}
+
+// announce writes the ready file and says so, once everything is.
+func (s *services) announce(ctx context.Context) {
+	for {
+		changed := s.app.xds.Changed()
+		pending := s.pending()
+		if len(pending) == 0 {
+			break
+		}
+		s.log.Debug("not ready", "pending", strings.Join(pending, "; "))
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-time.After(readinessPoll): // a port opens a moment after its acknowledgement
+		}
+	}
+	args := []any{}
+	for _, a := range s.addresses {
+		args = append(args, a.name, a.addr)
+	}
+	if s.flags.readyFile != "" {
+		if err := s.writeReadyFile(); err != nil {
+			s.log.Error("the ready file cannot be written", "error", err)
+		}
+	}
+	s.log.Info("ready", args...)
+}
+
+// writeReadyFile writes a line "name address" for each port, all at once.
+func (s *services) writeReadyFile() error {
+	var b strings.Builder
+	for _, a := range s.addresses {
+		fmt.Fprintf(&b, "%s %s\n", a.name, a.addr)
+	}
+	tmp := s.flags.readyFile + ".tmp"
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.flags.readyFile)
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+func statusCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := flags("status", "[flags]", stderr)
+	admin := fs.String("admin", "", "the admin `ADDR` of the running process; default $ADMIN_ADDR, then localhost:15000")
+	asJSON := fs.Bool("json", false, "print everything, as JSON")
+	if code, ok := parse(fs, args, stdout, stderr); !ok {
+		return code
+	}
+	addr := *admin
+	if addr == "" {
+		addr = os.Getenv("ADMIN_ADDR")
+	}
+	if addr == "" {
+		addr = "localhost:15000"
+	}
+	body, err := fetch(ctx, addr, "/status")
+	if err != nil {
+		fail(stderr, exitFailure, err)
+		hint(stderr, "--admin or $ADMIN_ADDR tells where the process answers (config.adminAddr)")
+		return exitFailure
+	}
+	if *asJSON {
+		stdout.Write(body)
+	}
+	var r statusReport
+	if err := json.Unmarshal(body, &r); err != nil {
+		return fail(stderr, exitFailure, fmt.Errorf("%s does not answer like attache: %w", addr, err))
+	}
+	if !*asJSON {
+		printStatus(stdout, &r)
+	}
+	if !r.Config.Synchronized || len(r.XDS.Refused()) > 0 {
+		return exitConfig
+	}
+	return exitGood
+}
+
+func printStatus(w io.Writer, r *statusReport) {
+	word := "ready"
+	if !r.Ready {
+		word = "not ready: " + strings.Join(r.Pending, "; ")
+	}
+	fmt.Fprintf(w, "attache %s, %s\n", r.Version, word)
+	fmt.Fprintf(w, "%s: %s serves since %s\n", r.Config.File, r.Config.Hash, r.Config.LoadedAt.Format(time.DateTime))
+	if !r.Config.Synchronized {
+		fmt.Fprintf(w, "the file as it stands is refused:\n")
+		for _, m := range r.Config.Mistakes {
+			fmt.Fprintf(w, "  %s\n", m)
+		}
+	}
+	for _, m := range r.Config.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", m)
+	}
+	for _, n := range r.XDS.Nodes {
+		state := "has not acknowledged everything"
+		if n.Acknowledged {
+			state = "has acknowledged everything"
+		}
+		fmt.Fprintf(w, "envoy %s (%s) %s\n", n.ID, n.UserAgentVersion, state)
+		for _, nack := range n.Nacks {
+			fmt.Fprintf(w, "  refuses %s, %s: %s\n", nack.Resource, nack.Place, nack.Message)
+		}
+	}
+	if len(r.XDS.Nodes) == 0 {
+		fmt.Fprintln(w, "no Envoy is connected")
+	}
+}
+
+// fetch asks the HTTP server at an ADDR.
+func fetch(ctx context.Context, addr, path string) ([]byte, error) {
+	client := &http.Client{Timeout: 10 * time.Second}
+	if socket, ok := strings.CutPrefix(addr, "unix:"); ok {
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}}
+		addr = "localhost"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s%s answers %s", addr, path, resp.Status)
+	}
+	return body, err
+}

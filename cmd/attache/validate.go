@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/translator"
+)
+
+// mistake is one error as --json prints it.
+type mistake struct {
+	File    string      `json:"file"`
+	Line    int         `json:"line,omitempty"`
+	Column  int         `json:"column,omitempty"`
+	Path    string      `json:"path,omitempty"`
+	Kind    config.Kind `json:"kind"`
+	Message string      `json:"message"`
+	Warning bool        `json:"warning,omitempty"`
+}
+
+// String is the mistake as a line of text.
+func (m mistake) String() string {
+	e := config.Error{File: m.File, Line: m.Line, Column: m.Column, Path: m.Path, Kind: m.Kind, Msg: m.Message}
+	return e.Error()
+}
+
+func mistakesOf(errs []*config.Error) []mistake {
+	var all []mistake
+	for _, e := range errs {
+		all = append(all, mistake{File: e.File, Line: e.Line, Column: e.Column, Path: e.Path, Kind: e.Kind, Message: e.Msg})
+	}
+	return all
+}
+
+func validateCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var files fileList
+	fs := flags("validate", "[-f] FILE...", stderr)
+	fs.Var(&files, "f", "a configuration `FILE`; may be given several times")
+	asJSON := fs.Bool("json", false, "print the mistakes as a JSON list to stdout")
+	allowUnset := fs.Bool("allow-unset-env", false, "read variables that are not set as the word unset")
+	var asked envoyFlag
+	fs.Var(&asked, "envoy", "ask a real Envoy as well; --envoy=PATH tells which")
+	if code, ok := parse(fs, args, stdout, stderr); !ok {
+		return code
+	}
+	files = append(files, fs.Args()...)
+	if len(files) == 0 {
+		return fail(stderr, exitUsage, fmt.Errorf("expected a configuration file"))
+	}
+	var binary *envoy.Binary
+	if asked.asked {
+		b, err := envoy.Find(asked.path)
+		if err != nil {
+			return fail(stderr, exitFailure, err)
+		}
+		binary = &b
+	}
+
+	mistakes := []mistake{}
+	bad := false
+	for _, file := range files {
+		b, err := (&source{path: file}).build(config.Options{AllowUnsetEnv: *allowUnset}, translator.Options{ExtProc: mustTarget(defaultExtProcAddr)})
+		if err == nil && binary != nil {
+			err = askEnvoy(ctx, *binary, file, b.resources)
+		}
+		bad = bad || err != nil
+		report := func(e *config.Error, warning bool) {
+			mistakes = append(mistakes, mistake{e.File, e.Line, e.Column, e.Path, e.Kind, e.Msg, warning})
+			if *asJSON {
+				return
+			}
+			if warning {
+				fmt.Fprintf(stderr, "%s: warning: %s\n", e.Place(), e.Msg)
+			} else {
+				fmt.Fprintln(stderr, e)
+			}
+		}
+		for _, e := range config.Errors(err) {
+			report(e, false)
+		}
+		if b != nil {
+			for _, e := range b.config.Warnings {
+				report(e, true)
+			}
+		}
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(mistakes); err != nil {
+			return fail(stderr, exitFailure, err)
+		}
+	}
+	if bad {
+		return exitConfig
+	}
+	if !*asJSON {
+		fmt.Fprintln(stdout, "Configuration is valid!")
+	}
+	return exitGood
+}
+
+// askEnvoy has a real Envoy check the resources, as one static configuration.
+func askEnvoy(ctx context.Context, b envoy.Binary, file string, r *translator.Resources) error {
+	text, err := r.Static()
+	if err != nil {
+		return err
+	}
+	if err := b.Validate(ctx, text); err != nil {
+		return &config.Error{File: file, Kind: config.Invalid, Msg: "Envoy refuses what this becomes: " + err.Error()}
+	}
+	return nil
+}
+
+// envoyFlag is --envoy or --envoy=PATH.
+type envoyFlag struct {
+	asked bool
+	path  string
+}
+
+func (f *envoyFlag) String() string   { return f.path }
+func (f *envoyFlag) IsBoolFlag() bool { return true }
+
+func (f *envoyFlag) Set(s string) error {
+	f.asked = s != "false"
+	if s != "true" && s != "false" {
+		f.path = s
+	}
+	return nil
+}
