@@ -215,9 +215,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(prog, args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Stdout, cmd.Stderr = log, log
-	for _, v := range scriptEnv(ts) {
-		cmd.Env = append(cmd.Env, v)
-	}
+	cmd.Env = scriptEnv(ts)
 	ts.Check(cmd.Start())
 	p := &program{cmd: cmd, log: log, ended: make(chan struct{})}
 	go func() {

@@ -36,7 +36,8 @@ var noAppend = wrapperspb.Bool(false)
 // The value is in raw_value: a lone value sets an empty header.
 func setHeader(name string, value []byte) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, RawValue: value},
+		Header: &corev3.HeaderValue{Key: name, RawValue: value},
+		//lint:ignore SA1019 see above
 		Append:       noAppend,
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}

@@ -59,11 +59,12 @@ func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionCo
 		ResponseBodyMode:    extprocfilterv3.ProcessingMode_NONE,
 		ResponseTrailerMode: extprocfilterv3.ProcessingMode_SKIP,
 	}
-	switch {
-	case c.ReadsBody && c.FailOpen:
-		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_BUFFERED
-	case c.ReadsBody:
+	if c.ReadsBody {
 		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		if c.FailOpen {
+			mode.RequestBodyMode = extprocfilterv3.ProcessingMode_BUFFERED
+		}
+		// Envoy shows an empty body that trailers end only by its trailers.
 		mode.RequestTrailerMode = extprocfilterv3.ProcessingMode_SEND
 	}
 	service := grpcService(t.extProcCluster(extProcCluster, t.opts.ExtProc, ""))

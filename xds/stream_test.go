@@ -158,7 +158,7 @@ func TestGarbageIsTolerated(t *testing.T) {
 }
 
 func TestReconnectSendsNothingEqual(t *testing.T) {
-	s, e := start(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a"))
+	_, e := start(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a"))
 	e.subscribe(clusters)
 	cds := e.expect("cluster +a +b")[0]
 	e.close()
@@ -168,7 +168,7 @@ func TestReconnectSendsNothingEqual(t *testing.T) {
 	}
 
 	// Another server with the same content, as after a restart.
-	s = NewServer(quietLog)
+	s := NewServer(quietLog)
 	same := snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a"))
 	s.Publish(same)
 	e = dial(t, s, serve(t, s), "fake")

@@ -30,16 +30,15 @@ const shutdownGrace = 5 * time.Second
 
 // serviceFlags are those that run and serve share.
 type serviceFlags struct {
-	file                 string
-	xds, extProc         string
-	extProcAs            string
-	logLevel, logFormat  string
-	readyFile, stateDir  string
-	envoyPath            string
-	envoyAdmin           string
-	concurrency          int
-	runsEnvoy            bool
-	xdsGiven, extprocSet bool
+	file                string
+	xds, extProc        string
+	extProcAs           string
+	logLevel, logFormat string
+	readyFile, stateDir string
+	envoyPath           string
+	envoyAdmin          string
+	concurrency         int
+	runsEnvoy           bool
 }
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -471,7 +471,8 @@ func (m *Message) mutate(by *extprocv3.HeaderMutation) error {
 	}
 	for _, o := range by.GetSetHeaders() {
 		key, value := o.GetHeader().GetKey(), string(o.GetHeader().GetRawValue())
-		appends := o.GetAppend().GetValue() //nolint:staticcheck // deprecated, but all that Envoy 1.40 looks at
+		//lint:ignore SA1019 append is deprecated, but all that Envoy 1.40 looks at
+		appends := o.GetAppend().GetValue()
 		if !appends && o.GetAppendAction() != corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
 			return fmt.Errorf("header %s: append and append_action disagree", key)
 		}

@@ -42,7 +42,8 @@ func headersReply(set ...string) *extprocv3.ProcessingResponse {
 	m := &extprocv3.HeaderMutation{}
 	for i := 0; i < len(set); i += 2 {
 		m.SetHeaders = append(m.SetHeaders, &corev3.HeaderValueOption{
-			Header:       &corev3.HeaderValue{Key: set[i], RawValue: []byte(set[i+1])},
+			Header: &corev3.HeaderValue{Key: set[i], RawValue: []byte(set[i+1])},
+			//lint:ignore SA1019 Envoy 1.40 looks at nothing else
 			Append:       wrapperspb.Bool(false),
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		})
