@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Config is a loaded file in one shape, whatever spelling it was written in.
 // It is read-only: it is shared by every part of the program.
 type Config struct {
@@ -20,7 +22,8 @@ type Config struct {
 	// sorted: an edit to one of them is an edit to the configuration.
 	Named []string
 
-	root *node
+	root     *node
+	readFile func(path string) ([]byte, error)
 }
 
 // Process holds settings of the process itself, from the section "config".
@@ -83,6 +86,11 @@ type Route struct {
 	ExtProc *ExtProc
 	// Backends share the requests by weight. None: 500 "no valid backends".
 	Backends []*Backend
+	// Services tells which of the backends each service of its profiles is.
+	Services map[*Service]*Backend
+	// Timeout bounds the time until the response is complete; 0 for no limit.
+	// Default 0.
+	Timeout time.Duration
 }
 
 // Match is one set of conditions that must all hold.
@@ -120,19 +128,49 @@ type ValueMatch struct {
 }
 
 // ExtProc attaches external processing: either somebody's ext_proc server
-// (Target) or a chain of ours (Profile).
+// (Target) or chains of ours (Profiles).
 type ExtProc struct {
 	// Path is the place in the file.
 	Path string
-	// Target is the server's address; nil with Profile.
+	// Target is the server's address; nil with Profiles.
 	Target *Target
-	// Profile is the profile in force; nil with Target.
-	Profile *Profile
+	// Profiles are the candidates, in order: the first whose selector holds
+	// runs. Nil with Target.
+	Profiles []*Candidate
+	// Authentication verifies the token that jwt selectors look at, before a
+	// profile is chosen; nil for none.
+	Authentication *Authentication
+	// ListsModels answers every request with the models of its profile: F5's
+	// schema v1/models.
+	ListsModels bool
 	// FailOpen lets requests pass while the processing is unavailable.
 	// Default false: they are answered with 500.
 	FailOpen bool
 	// FromGateway tells that the policy came from gatewayPolicies.
 	FromGateway bool
+}
+
+// Candidate is a profile that may be chosen for a request.
+type Candidate struct {
+	// Path is the place in the file.
+	Path    string
+	Profile *Profile
+	// Selector is of kind header or jwt; nil always holds.
+	Selector *Selector
+}
+
+// Authentication is F5's policies[].authentication.
+type Authentication struct {
+	// Path is the place in the file.
+	Path string
+	// SigningKey is the content of jwtSigningKeyFile: a public key or
+	// certificate in PEM, or a secret for the HS algorithms.
+	SigningKey []byte
+	// SigningKeyType is the algorithm of RFC 7518, such as ES256.
+	SigningKeyType string
+	// AllowUnverified reads tokens without verifying them, for a proxy in
+	// front that has done so. Default false.
+	AllowUnverified bool
 }
 
 // Target is a network address: a host with a port, or a unix socket.
@@ -153,13 +191,29 @@ type Backend struct {
 	Weight uint32
 	// Target is the address, for AI backends that of the provider.
 	Target Target
-	// TLS tells to encrypt and to verify the name Target.Host with the
-	// system's roots.
-	TLS bool
+	// Name tells the backends of a route apart: ai.name, name, or
+	// backend<index>.
+	Name string
+	// TLS tells how to encrypt; nil for plain text.
+	TLS *TLS
 	// Credential is attached to every request; nil leaves the client's.
 	Credential *Credential
 	// AI is set for backends of kind ai.
 	AI *AI
+}
+
+// TLS is how a backend is spoken to. The zero value verifies the name
+// Target.Host with the system's roots.
+type TLS struct {
+	// Root is PEM with the certificates that verify the backend in place of
+	// the system's; empty for those.
+	Root []byte
+	// Cert and Key are PEM with the client's certificate and private key;
+	// absent for none. KeyRef names the key file.
+	Cert []byte
+	Key  *Credential
+	// MinVersion is v1.2 or v1.3; empty for Envoy's default.
+	MinVersion string
 }
 
 // AI holds the settings of a model provider. They never fail open.
@@ -213,7 +267,25 @@ type Processor struct {
 	// Params are the defaults for every step that runs this processor. Their
 	// schema belongs to the kind.
 	Params Raw
+	// Timeout bounds one call; 0 for the service's default.
+	Timeout time.Duration
+	// FailureMode is what a failed step does, if the step's processor says so.
+	FailureMode FailureMode
 }
+
+// FailureMode is what happens to a request when something that should look at
+// it is unavailable.
+type FailureMode int
+
+const (
+	// FailDefault leaves it to what stands above: processor, then profile,
+	// then extProc, then failClosed.
+	FailDefault FailureMode = iota
+	// FailClosed refuses the request.
+	FailClosed
+	// FailOpen lets it pass.
+	FailOpen
+)
 
 // Profile is an entry of F5's section "profiles": the chain that a route
 // runs.
@@ -221,8 +293,43 @@ type Profile struct {
 	Path string
 	// Name is unique; extProc.profile refers to it.
 	Name string
-	// InputStages run on the request, in order.
-	InputStages []*Stage
+	// Models are those that clients may name, in file order; see ModelRule.
+	Models    []string
+	ModelRule ModelRule
+	// InputStages run on the request, ResponseStages on the model's response,
+	// in order.
+	InputStages, ResponseStages []*Stage
+	// Services choose the backend, the first whose selector holds; empty for
+	// the route's weights.
+	Services []*Service
+	// Observe runs and records everything and enforces nothing.
+	Observe bool
+	// FailureMode is that of the steps whose processor has none.
+	FailureMode FailureMode
+}
+
+// ModelRule is how a profile treats the model that a request names.
+type ModelRule int
+
+const (
+	// ModelsUnchecked takes any model or none. It is ours, for a profile
+	// without models.
+	ModelsUnchecked ModelRule = iota
+	// ModelsListed wants one of Profile.Models, and answers 404 otherwise.
+	ModelsListed
+	// ModelsForbidden wants no model, and answers 400 otherwise. It is F5's,
+	// for a profile without models.
+	ModelsForbidden
+)
+
+// Service is an entry of a profile that chooses a backend.
+type Service struct {
+	// Path is the place in the file.
+	Path string
+	// Name is that of a backend of the route that uses the profile.
+	Name string
+	// Selector is of kind tags or input.model; nil always holds.
+	Selector *Selector
 }
 
 // Stage is a group of steps that run if the selector holds.
@@ -237,14 +344,34 @@ type Stage struct {
 	Steps    []*Step
 }
 
-// Selector is a condition over the tags gathered so far.
+// Selector is a condition on a set of strings: on how many of Values are in
+// it.
 type Selector struct {
 	Path string
+	// Kind tells which set.
+	Kind SelectorKind
 	// Operand is Any, All or None.
 	Operand Operand
-	// Tags are "key:value", lower-cased.
-	Tags []string
+	// Key is the header, in lower case, or the claim.
+	Key string
+	// Values are compared byte by byte. Those of tags are "key:value" in lower
+	// case.
+	Values []string
 }
+
+// SelectorKind is F5's selector type.
+type SelectorKind int
+
+const (
+	// SelectTags looks at the tags gathered so far.
+	SelectTags SelectorKind = iota
+	// SelectHeader looks at all values of the request header Key.
+	SelectHeader
+	// SelectJWT looks at the claim Key, every item of it if it is a list.
+	SelectJWT
+	// SelectInputModel looks at the model that the client named.
+	SelectInputModel
+)
 
 // Operand tells how many of a selector's items must be present.
 type Operand int
@@ -264,4 +391,8 @@ type Step struct {
 	Processor *Processor
 	// Params replace the processor's, key by key.
 	Params Raw
+	// Timeout bounds the call; 0 for the processor's.
+	Timeout time.Duration
+	// Observe runs and records the step and enforces nothing.
+	Observe bool
 }

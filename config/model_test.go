@@ -106,12 +106,12 @@ binds:
 `)
 	b := c.Listeners[0].Routes[0].Backends
 	for i, want := range []Backend{
-		{Target: Target{Host: "api.openai.com", Port: 443}, TLS: true, AI: &AI{Model: "m", UpstreamPath: "/v1/chat/completions"}},
+		{Target: Target{Host: "api.openai.com", Port: 443}, TLS: &TLS{}, AI: &AI{Model: "m", UpstreamPath: "/v1/chat/completions"}},
 		{Target: Target{Host: "127.0.0.1", Port: 1}, AI: &AI{UpstreamPath: "/api/chat/completions"}},
-		{Target: Target{Host: "llm.test", Port: 443}, TLS: true, AI: &AI{UpstreamPath: "/x"}},
+		{Target: Target{Host: "llm.test", Port: 443}, TLS: &TLS{}, AI: &AI{UpstreamPath: "/x"}},
 	} {
 		got := b[i]
-		if got.Target != want.Target || got.TLS != want.TLS || got.AI.Model != want.AI.Model || got.AI.UpstreamPath != want.AI.UpstreamPath {
+		if got.Target != want.Target || (got.TLS == nil) != (want.TLS == nil) || got.AI.Model != want.AI.Model || got.AI.UpstreamPath != want.AI.UpstreamPath {
 			t.Errorf("backend %d is %+v %+v", i, got, got.AI)
 		}
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -51,7 +52,7 @@ func Parse(name string, src []byte, opts Options) (*Config, error) {
 	d := &decoder{file: name}
 	d.decode(root, &f)
 	r := &resolver{
-		cfg:         &Config{File: name, root: root},
+		cfg:         &Config{File: name, root: root, readFile: opts.ReadFile},
 		opts:        opts,
 		processors:  map[string]*Processor{},
 		profiles:    map[string]*Profile{},
@@ -92,6 +93,20 @@ func firstPerPlace(errs []*Error) []*Error {
 		seen[p] = true
 		return false
 	})
+}
+
+// ReadFile reads a file that a part of the configuration with a schema of its
+// own names, relative to the working directory, and adds it to Named. It is
+// for those who build from a configuration that nobody shares yet.
+func (c *Config) ReadFile(name string) ([]byte, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
+	if i, found := slices.BinarySearch(c.Named, abs); !found {
+		c.Named = slices.Insert(c.Named, i, abs)
+	}
+	return c.readFile(abs)
 }
 
 // Errorf returns an error at a path, or at the nearest place above it that the

@@ -228,7 +228,7 @@ func (r *resolver) selector(path string, f *fileSelector) *Selector {
 		if key, value, ok := strings.Cut(tag, ":"); !ok || key == "" || value == "" {
 			r.errorf(fmt.Sprintf("%s.tags[%d]", path, i), Invalid, "expected \"key:value\"")
 		}
-		s.Tags = append(s.Tags, strings.ToLower(tag))
+		s.Values = append(s.Values, strings.ToLower(tag))
 	}
 	return s
 }
@@ -385,10 +385,11 @@ func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
 			e.Target = &t
 		}
 	case f.Profile != "":
-		if e.Profile = r.profiles[f.Profile]; e.Profile == nil {
+		if p := r.profiles[f.Profile]; p == nil {
 			r.errorf(path+".profile", Reference, "no profile has this name; %s", suggestName(f.Profile, words(r.profiles), "profiles"))
 		} else {
-			r.used[e.Profile] = true
+			r.used[p] = true
+			e.Profiles = []*Candidate{{Path: path + ".profile", Profile: p}}
 		}
 	default:
 		r.missingf(path, "expected host or profile")
@@ -466,9 +467,11 @@ func (r *resolver) backend(path, owner string, f *fileBackend, policiesPath stri
 		if p.auth != nil && b.Credential == nil {
 			b.Credential = r.credential(p.path+".backendAuth", owner, p.auth)
 		}
-		b.TLS = b.TLS || p.tls != nil
+		if p.tls != nil {
+			b.TLS = &TLS{}
+		}
 	}
-	if b.TLS && b.Target.Host != "" && net.ParseIP(b.Target.Host) != nil {
+	if b.TLS != nil && b.Target.Host != "" && net.ParseIP(b.Target.Host) != nil {
 		r.errorf(path, Unsupported, "TLS to an IP address needs backendTLS.hostname, which is not supported yet; use a host name")
 	}
 	return b
@@ -490,11 +493,11 @@ func (r *resolver) ai(path string, f *fileAI, b *Backend) {
 	} else {
 		b.AI.Model = f.Provider.OpenAI.Model
 	}
-	b.Target, b.TLS = providerHost, true
+	b.Target, b.TLS = providerHost, &TLS{}
 	if f.HostOverride != "" {
 		// An overridden host is spoken to in the clear unless backendTLS asks
 		// for more.
-		b.TLS = false
+		b.TLS = nil
 		r.target(path+".hostOverride", f.HostOverride, &b.Target)
 	}
 	for _, p := range []struct{ key, value string }{{"pathOverride", f.PathOverride}, {"pathPrefix", f.PathPrefix}} {

@@ -101,7 +101,7 @@ func (b *builder) profile(p *config.Profile, used map[*config.Processor]bool) {
 	for _, from := range p.InputStages {
 		st := stage{name: from.Name, parallel: from.Parallel}
 		if from.Selector != nil {
-			st.selector = &selector{from.Selector.Operand, from.Selector.Tags}
+			st.selector = &selector{from.Selector.Operand, from.Selector.Values}
 		}
 		content := []any{from.Name, from.Selector != nil, from.Parallel}
 		if st.selector != nil {
@@ -172,7 +172,9 @@ func (b *builder) step(p *config.Processor, params config.Raw, path string, para
 	if parallel && granted&Modify != 0 {
 		errs = append(errs, b.cfg.Errorf(path, config.Conflict, "processor %q has modify: true, but the steps of a parallel stage must not modify; set modify: false in the step's params, or take it out of the stage", p.Name))
 	}
-	run, err := kind.New(own)
+	run, err := kind.New(Setup{
+		Name: p.Name, Phase: InputPhase, Params: own, AllParams: params, Config: p.Config, ReadFile: b.cfg.ReadFile,
+	})
 	for _, e := range config.Errors(err) {
 		if e.Line == 0 { // the params are absent: the mistake is where they should be
 			e = b.cfg.Errorf(path, e.Kind, "%s", e.Msg)
@@ -241,9 +243,9 @@ func describe(b *config.Backend) string {
 func (b *builder) chain(ep *config.ExtProc, rt *config.Route, ai *config.Backend, routeName string) *Chain {
 	c := &Chain{}
 	content := []any{"1"} // the version of what follows
-	if ep != nil && ep.Profile != nil {
-		p := b.profiles[ep.Profile]
-		c.profile = escape(ep.Profile.Name)
+	if ep != nil && len(ep.Profiles) > 0 {
+		p := b.profiles[ep.Profiles[0].Profile]
+		c.profile = escape(ep.Profiles[0].Profile.Name)
 		c.name = "profile/" + c.profile
 		c.stages, c.skipFailed = p.stages, ep.FailOpen
 		if c.skipFailed {

@@ -259,7 +259,7 @@ func TestErrorKinds(t *testing.T) {
 }
 
 func TestRegisterPanics(t *testing.T) {
-	build := func(config.Raw) (extprocsvc.Processor, error) { return nil, nil }
+	build := func(extprocsvc.Setup) (extprocsvc.Processor, error) { return nil, nil }
 	good := extprocsvc.Kind{Name: "x", Phases: extprocsvc.InputPhase, New: build}
 	var r extprocsvc.Registry
 	r.Register(good)

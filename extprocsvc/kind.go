@@ -1,6 +1,8 @@
 package extprocsvc
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,9 +46,14 @@ func (r Rights) String() string {
 // Phases is where processors of a kind may stand.
 type Phases uint8
 
-// InputPhase are the input stages of a profile. Its processors are
-// [RequestProcessor]s.
-const InputPhase Phases = 1 << iota
+const (
+	// InputPhase are the input stages of a profile. Their processors are
+	// [RequestProcessor]s.
+	InputPhase Phases = 1 << iota
+	// ResponsePhase are its response stages. Their processors are
+	// [ResponseProcessor]s.
+	ResponsePhase
+)
 
 // Kind is a type of processor: the static facts about it, and how to make one.
 type Kind struct {
@@ -63,16 +70,47 @@ type Kind struct {
 	// ReadsBody tells that it looks at the prompt or changes it. Requests whose
 	// chain has no such step never send us their body.
 	ReadsBody bool
-	// New makes a processor out of a step's params: those of the processor
-	// with those of the step over them, without annotate, modify and reject.
-	// It has no effects. Errors are made by params.Decode and params.Errorf, so
-	// that they have places.
-	New func(params config.Raw) (Processor, error)
+	// New makes the processor of one step. It has no effects. Errors are made
+	// by Raw.Decode and Raw.Errorf, so that they have places.
+	New func(Setup) (Processor, error)
+}
+
+// Setup is what a processor is made of.
+type Setup struct {
+	// Name is the processor's name in the file.
+	Name string
+	// Phase is the one that the step stands in.
+	Phase Phases
+	// Params are those of the processor with those of the step over them,
+	// without annotate, modify and reject.
+	Params config.Raw
+	// AllParams are the same with annotate, modify and reject.
+	AllParams config.Raw
+	// Config is the processor's section config.
+	Config config.Raw
+	// ReadFile reads a file that the section names, relative to the working
+	// directory. An edit to such a file is an edit to the configuration.
+	ReadFile func(name string) ([]byte, error)
 }
 
 // Processor does the work of a step. It implements one interface for each of
-// its kind's phases: [RequestProcessor] for [InputPhase].
+// its kind's phases: [RequestProcessor] for [InputPhase], [ResponseProcessor]
+// for [ResponsePhase]. It may be a [Checker].
 type Processor any
+
+// Checker is a processor that depends on something outside of this process.
+type Checker interface {
+	// Check tells whether the processor can do its work as it is set up. It is
+	// called in the background after the chain was installed, and again now and
+	// then; it returns soon after ctx ends. The error's text is shown to
+	// operators. An error that errors.Is [ErrRefused] will not go away by
+	// itself.
+	Check(ctx context.Context) error
+}
+
+// ErrRefused is wrapped by the errors of a [Checker] whose params or place do
+// not suit what it depends on.
+var ErrRefused = errors.New("refused")
 
 // Registry is a set of kinds. The zero Registry is empty.
 type Registry struct {

@@ -24,9 +24,50 @@ type Request struct {
 	Prompt *llm.Doc
 	// Tags are the tags gathered so far, "key:value" in lower case.
 	Tags []string
+	// Call identifies the request.
+	Call Call
 }
 
-// Result is what a processor says about a request. It either rejects or
+// Call is what identifies a request towards others.
+type Call struct {
+	// ID is the client's x-request-id, else the trace id of traceparent, else
+	// a new UUIDv7.
+	ID string
+	// TraceParent and TraceState are the headers of W3C Trace Context; empty
+	// without.
+	TraceParent, TraceState string
+}
+
+// ResponseProcessor works on the model's responses.
+type ResponseProcessor interface {
+	// ProcessResponse is to responses what ProcessRequest is to requests.
+	ProcessResponse(ctx context.Context, r *Response) (Result, error)
+}
+
+// Response is what a processor sees of a response.
+type Response struct {
+	// Completion is the model's answer as the steps before have left it; its
+	// list are the choices, and is readable.
+	Completion *llm.Doc
+	// Prompt is the request as the model got it, or nil if it had no body.
+	Prompt *llm.Doc
+	// Tags are the tags gathered so far, those of the request included.
+	Tags []string
+	Call Call
+}
+
+// StepError is an error of a processor that knows what the client is to be
+// told. Others are 500, or 504 if they are context.DeadlineExceeded.
+type StepError struct {
+	// Status is the HTTP status, 500 or above.
+	Status uint32
+	// Msg is logged. It holds nothing of the request.
+	Msg string
+}
+
+func (e *StepError) Error() string { return e.Msg }
+
+// Result is what a processor says about a request or a response. It either rejects or
 // modifies, never both. The zero Result lets the request pass as it is.
 type Result struct {
 	// Tags are added to those of the request, in lower case. Each is

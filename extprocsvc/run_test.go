@@ -23,21 +23,21 @@ var fakes = func() *extprocsvc.Registry {
 	var r extprocsvc.Registry
 	r.Register(extprocsvc.Kind{
 		Name: "fake", Phases: extprocsvc.InputPhase, ReadsBody: true,
-		New: func(raw config.Raw) (extprocsvc.Processor, error) {
+		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 			f := &fake{}
-			return f, raw.Decode(f)
+			return f, s.Params.Decode(f)
 		},
 	})
 	r.Register(extprocsvc.Kind{
 		Name: "blind", Phases: extprocsvc.InputPhase,
-		New: func(raw config.Raw) (extprocsvc.Processor, error) {
+		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 			f := &fake{}
-			return f, raw.Decode(f)
+			return f, s.Params.Decode(f)
 		},
 	})
 	r.Register(extprocsvc.Kind{
 		Name: "nothing", Phases: extprocsvc.InputPhase,
-		New: func(config.Raw) (extprocsvc.Processor, error) { return struct{}{}, nil },
+		New: func(extprocsvc.Setup) (extprocsvc.Processor, error) { return struct{}{}, nil },
 	})
 	return &r
 }()

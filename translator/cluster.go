@@ -51,7 +51,7 @@ func (t *translation) backendCluster(b *config.Backend) string {
 		return name
 	}
 	options := &httpv3.HttpProtocolOptions{}
-	if b.TLS {
+	if b.TLS != nil {
 		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{
 			HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 		}}
@@ -64,7 +64,7 @@ func (t *translation) backendCluster(b *config.Backend) string {
 		options.HttpFilters = t.credentialFilters(b)
 	}
 	c := t.cluster(name, b.Target, options)
-	if b.TLS {
+	if b.TLS != nil {
 		c.TransportSocket = t.upstreamTLS()
 	}
 	return name

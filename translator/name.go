@@ -41,7 +41,7 @@ func secretName(c *config.Credential) string { return "secret/" + c.Ref }
 // from plain HTTP.
 func backendCluster(b *config.Backend) string {
 	name := address(b.Target)
-	if b.TLS {
+	if b.TLS != nil {
 		name += "|tls"
 	}
 	if b.Credential != nil {

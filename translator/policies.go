@@ -64,7 +64,7 @@ func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
 // policies is the chain of a route.
 func (t *translation) policies(r *config.Route) *chain {
 	own := backendAI
-	if r.ExtProc != nil && r.ExtProc.Profile != nil {
+	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
 		own = routeExtProc
 	}
 	return t.extProcs(r.ExtProc, own, t.opts.RouteChain(r))

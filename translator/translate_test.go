@@ -118,14 +118,14 @@ var testOptions = Options{
 				return &Chain{Ref: "route/" + r.Name + "@hash", ReadsBody: true}
 			}
 		}
-		if r.ExtProc != nil && r.ExtProc.Profile != nil {
-			return &Chain{Ref: "profile/" + r.ExtProc.Profile.Name + "@hash", ReadsBody: true, FailOpen: r.ExtProc.FailOpen}
+		if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
+			return &Chain{Ref: "profile/" + r.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true, FailOpen: r.ExtProc.FailOpen}
 		}
 		return nil
 	},
 	ListenerChain: func(l *config.Listener) *Chain {
-		if l.ExtProc != nil && l.ExtProc.Profile != nil {
-			return &Chain{Ref: "profile/" + l.ExtProc.Profile.Name + "@hash", ReadsBody: true}
+		if l.ExtProc != nil && len(l.ExtProc.Profiles) > 0 {
+			return &Chain{Ref: "profile/" + l.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true}
 		}
 		return nil
 	},

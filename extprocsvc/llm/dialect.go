@@ -5,10 +5,11 @@ type Dialect struct {
 	// Name is the API's name, for people.
 	Name string
 
-	// top, message and part describe the three objects that hold something
-	// to find: the body, an element of the list of messages, and an element
-	// of a content that is a list.
-	top, message, part object
+	// top, element, message and part describe the objects that hold something
+	// to find: the body, an element of its list, the message in it (in most
+	// dialects the element itself; then element is nil), and an element of a
+	// content that is a list.
+	top, element, message, part object
 
 	// model and list are the keys of the model's name and of the messages.
 	model, list string
@@ -34,7 +35,8 @@ type meaning uint8
 const (
 	skipped   meaning = iota
 	modelName         // the model, usually a string
-	messages          // a list of message objects
+	messages          // the list of elements
+	message           // the message of an element
 	role              // the role of a message
 	content           // text, null, or a list of texts and part objects
 	text              // text
@@ -62,4 +64,15 @@ var ChatCompletions = &Dialect{
 	list:       "messages",
 	system:     [2]string{`{"role":"system","content":`, `}`},
 	systemRole: []byte("system"),
+}
+
+// ChatCompletion is what the same API answers, when it does not stream. Its
+// texts are the contents of the messages of the choices.
+var ChatCompletion = &Dialect{
+	Name:    "OpenAI Chat Completions",
+	top:     object{{[]byte("choices"), messages}},
+	element: object{{[]byte("message"), message}},
+	message: ChatCompletions.message,
+	part:    ChatCompletions.part,
+	list:    "choices",
 }

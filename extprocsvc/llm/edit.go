@@ -18,6 +18,7 @@ type Doc struct {
 	empty bool  // the body is {}
 	model span  // the value with its quotes
 	first int32 // behind the opening bracket of the messages; 0: there are none
+	last  int32 // at their closing bracket
 	count int32 // messages in the body
 	texts []found
 	role  span  // of the message that is being scanned
@@ -30,6 +31,9 @@ type Doc struct {
 	rules    []span // the quoted texts of inserted messages
 
 	keys [][]byte
+
+	// own tells that body is ours: what came was replaced.
+	own bool
 }
 
 // A splice puts new[from:to] in place of body[at:end].
@@ -125,6 +129,7 @@ func (d *Doc) Texts() iter.Seq[Text] {
 type Edit struct {
 	model string
 	rules []string
+	list  []byte
 }
 
 // SetModel returns the edit that makes the body ask for a model.
@@ -135,6 +140,20 @@ func SetModel(name string) Edit { return Edit{model: name} }
 // put theirs behind those of earlier ones: rules keep the order in which they
 // were applied.
 func AddSystem(rules ...string) Edit { return Edit{rules: rules} }
+
+// ReplaceList returns the edit that puts a list in place of the messages, or
+// of the choices: valid JSON, as [Doc.AppendList] gives it.
+func ReplaceList(list []byte) Edit { return Edit{list: list} }
+
+// Replaces tells that the edit brings content of somebody else's, so that an
+// error of [Doc.Apply] may be its fault and not the body's.
+func (e Edit) Replaces() bool { return e.list != nil }
+
+// AppendList appends the list of messages or choices as it will be sent, with
+// its brackets. [Doc.Messages] must be nil.
+func (d *Doc) AppendList(dst []byte) []byte {
+	return append(d.append(append(dst, '['), d.first, d.last), ']')
+}
 
 // Apply notes an edit. It fails, and changes nothing, if the body has no place
 // for it; see [Doc.Messages].
@@ -150,6 +169,34 @@ func (d *Doc) Apply(e Edit) error {
 	if e.model != "" {
 		d.setModel(e.model)
 	}
+	if e.list != nil {
+		return d.replaceList(e.list)
+	}
+	return nil
+}
+
+// replaceList makes a new body and reads it: a list that somebody else wrote
+// is not trusted to be one.
+func (d *Doc) replaceList(list []byte) error {
+	if err := d.Messages(); err != nil {
+		return err
+	}
+	body := make([]byte, 0, d.Len()+len(list))
+	body = d.append(body, 0, d.first-1)
+	body = append(body, list...)
+	body = d.append(body, d.last+1, int32(len(d.body)))
+	var next Doc
+	if err := next.Scan(d.dialect, body); err != nil {
+		return err
+	}
+	if err := next.Messages(); err != nil {
+		return err
+	}
+	if int(next.last)+1-int(next.first-1) != len(bytes.TrimSpace(list)) {
+		return errors.New("the replacement is not one list")
+	}
+	next.own = true
+	*d = next
 	return nil
 }
 
@@ -216,7 +263,7 @@ func (d *Doc) splice(s splice) {
 }
 
 // Changed tells whether what will be sent differs from what came.
-func (d *Doc) Changed() bool { return len(d.splices) > 0 }
+func (d *Doc) Changed() bool { return d.own || len(d.splices) > 0 }
 
 // Len is the number of bytes that [Doc.Append] appends.
 func (d *Doc) Len() int {
@@ -228,12 +275,18 @@ func (d *Doc) Len() int {
 }
 
 // Append appends the body with its edits.
-func (d *Doc) Append(dst []byte) []byte {
-	at := int32(0)
+func (d *Doc) Append(dst []byte) []byte { return d.append(dst, 0, int32(len(d.body))) }
+
+// append appends what body[at:end] has become, insertions at both ends
+// included.
+func (d *Doc) append(dst []byte, at, end int32) []byte {
 	for _, s := range d.splices {
+		if s.at < at || s.at > end {
+			continue
+		}
 		dst = append(dst, d.body[at:s.at]...)
 		dst = append(dst, d.new[s.from:s.to]...)
 		at = s.end
 	}
-	return append(dst, d.body[at:]...)
+	return append(dst, d.body[at:end]...)
 }

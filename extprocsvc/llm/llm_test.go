@@ -22,6 +22,64 @@ func scan(t testing.TB, body string) *Doc {
 	return d
 }
 
+func TestReplaceList(t *testing.T) {
+	d := scan(t, `{"model":"m", "messages": [], "z":1}`)
+	apply(t, d, AddSystem("one"), SetModel("n"))
+	if got, want := string(d.AppendList(nil)), `[{"role":"system","content":"one"}]`; got != want {
+		t.Errorf("the list is %s, want %s", got, want)
+	}
+	apply(t, d, ReplaceList([]byte(` [{"content":"new","role":"user","x":1e5}] `)))
+	if got, want := string(d.Append(nil)), `{"model":"n", "messages":  [{"content":"new","role":"user","x":1e5}] , "z":1}`; got != want || !d.Changed() {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	apply(t, d, SetModel("o"), AddSystem("two"))
+	want := `{"model":"o", "messages":  [{"role":"system","content":"two"},{"content":"new","role":"user","x":1e5}] , "z":1}`
+	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, bad := range []string{``, `{}`, `[`, `[],"model":"x"`, `[]]`, `[1]`, `[{"content":1}]`, `[{"role":"a","role":"b"}]`, "[\"\xff\"]"} {
+		d := scan(t, `{"messages":[{}]}`)
+		if err := d.Apply(ReplaceList([]byte(bad))); err == nil {
+			t.Errorf("%s was accepted", bad)
+		} else if got := string(d.Append(nil)); got != `{"messages":[{}]}` {
+			t.Errorf("%s left %s", bad, got)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	const body = `{"id":"1","choices":[{"index":0,"message":{"content":"hi","role":"assistant"}},{"message":{"role":"assistant","content":null,"tool_calls":[]}}],"usage":{}}`
+	var d Doc
+	if err := d.Scan(ChatCompletion, []byte(body)); err != nil || d.Messages() != nil {
+		t.Fatal(err, d.Messages())
+	}
+	var texts []string
+	for x := range d.Texts() {
+		texts = append(texts, fmt.Sprintf("%d %s %s", x.Message, x.Role, x.Raw))
+	}
+	if want := []string{"0 assistant hi"}; !reflect.DeepEqual(texts, want) {
+		t.Errorf("got %q, want %q", texts, want)
+	}
+	apply(t, &d, ReplaceList([]byte(`[]`)))
+	if got, want := string(d.Append(nil)), `{"id":"1","choices":[],"usage":{}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, odd := range []string{`{}`, `{"choices":1}`, `{"choices":[{"message":1}]}`, `{"choices":[{"message":{"content":1}}]}`} {
+		if err := d.Scan(ChatCompletion, []byte(odd)); err != nil || d.Messages() == nil {
+			t.Errorf("%s: %v, %v", odd, err, d.Messages())
+		}
+	}
+}
+
+func apply(t testing.TB, d *Doc, edits ...Edit) {
+	t.Helper()
+	for _, e := range edits {
+		if err := d.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestEdits(t *testing.T) {
 	const big = `{ "n" : 12345678901234567890.10e+00 , "model" : "old\u0021" ,
 	"messages" : [ {"content":"hi","role":"user"} ] , "z":[1, 2] }` + "\n"

@@ -170,6 +170,12 @@ func (s *scanner) found(what meaning) bool {
 		return ok
 	case messages:
 		return s.list()
+	case message:
+		if s.peek() != '{' {
+			d.refuse("%s[%d] has a message that is not an object", d.dialect.list, d.count-1)
+			return s.value()
+		}
+		return s.message()
 	case role:
 		if s.peek() != '"' {
 			d.refuse("%s[%d] has a role that is not a string", d.dialect.list, d.count-1)
@@ -211,15 +217,26 @@ func (s *scanner) list() bool {
 			d.refuse("%s[%d] is not an object", d.dialect.list, n)
 			return s.value()
 		}
-		// The role may come behind the text.
-		d.role = span{}
-		from := len(d.texts)
-		_, ok := s.watched(d.dialect.message)
-		for i := range d.texts[from:] {
-			d.texts[from+i].role = d.role
+		if d.dialect.element != nil {
+			_, ok := s.watched(d.dialect.element)
+			return ok
 		}
-		return ok
+		return s.message()
 	})
+	d.last = int32(s.i - 1)
+	return ok
+}
+
+// message scans the message of an element.
+func (s *scanner) message() bool {
+	d := s.doc
+	// The role may come behind the text.
+	d.role = span{}
+	from := len(d.texts)
+	_, ok := s.watched(d.dialect.message)
+	for i := range d.texts[from:] {
+		d.texts[from+i].role = d.role
+	}
 	return ok
 }
 

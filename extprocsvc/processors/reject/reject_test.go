@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
 
@@ -20,7 +21,7 @@ func TestParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if _, err := build(raw); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: raw}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -35,14 +36,14 @@ func TestParamsOfTheWrongShape(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := build(raw); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: raw}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
 }
 
 func TestStandardDetail(t *testing.T) {
-	p, err := build(config.Raw{})
+	p, err := build(extprocsvc.Setup{})
 	if err != nil {
 		t.Fatal(err)
 	}

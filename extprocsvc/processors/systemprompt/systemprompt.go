@@ -24,7 +24,8 @@ type params struct {
 	Rules []string `yaml:"rules"`
 }
 
-func build(raw config.Raw) (extprocsvc.Processor, error) {
+func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+	raw := s.Params
 	var p params
 	if err := raw.Decode(&p); err != nil {
 		return nil, err

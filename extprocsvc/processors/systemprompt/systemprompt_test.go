@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
 
@@ -21,7 +22,7 @@ func TestParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if _, err := build(raw); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: raw}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -33,7 +34,7 @@ func TestParams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := build(raw); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: raw}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
