@@ -24,33 +24,29 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 	b := builder{
 		registry: r,
 		cfg:      cfg,
-		profiles: map[*config.Profile]profile{},
+		profiles: map[*config.Profile]builtProfile{},
+		used:     map[*config.Processor]bool{},
 		chains: &Chains{
 			byName:     map[string]*Chain{},
 			byRoute:    map[*config.Route]*Chain{},
 			byListener: map[*config.Listener]*Chain{},
 		},
 	}
-	used := map[*config.Processor]bool{}
 	for _, p := range cfg.Profiles {
-		b.profile(p, used)
+		b.profile(p)
 	}
 	for _, p := range cfg.Processors {
-		if !used[p] {
-			b.step(p, p.Params, p.Path, false)
+		if !b.used[p] {
+			b.unused(p)
 		}
 	}
 	for _, l := range cfg.Listeners {
-		if c := b.chain(l.ExtProc, nil, nil, ""); c != nil {
+		place := strconv.Itoa(int(l.Port)) + "/" + escape(host(l))
+		if c := b.chain(l.ExtProc, nil, "listener/"+place); c != nil {
 			b.chains.byListener[l] = c
 		}
 		for _, rt := range l.Routes {
-			ai, ok := b.settings(rt)
-			if !ok {
-				continue
-			}
-			name := "route/" + strconv.Itoa(int(l.Port)) + "/" + escape(host(l)) + "/" + escape(rt.Name)
-			if c := b.chain(rt.ExtProc, rt, ai, name); c != nil {
+			if c := b.chain(rt.ExtProc, rt, "route/"+place+"/"+escape(rt.Name)); c != nil {
 				b.chains.byRoute[rt] = c
 			}
 		}
@@ -71,14 +67,16 @@ func host(l *config.Listener) string {
 type builder struct {
 	registry *Registry
 	cfg      *config.Config
-	profiles map[*config.Profile]profile
+	profiles map[*config.Profile]builtProfile
+	used     map[*config.Processor]bool
 	chains   *Chains
 	errs     []*config.Error
 }
 
-// A profile that is built, and the text that its hash is made of.
-type profile struct {
-	stages  []stage
+// A builtProfile is a profile without services, which depend on the route, and
+// the text that its hash is made of.
+type builtProfile struct {
+	profile
 	content []any
 }
 
@@ -96,32 +94,53 @@ func (b *builder) errorf(path string, kind config.Kind, format string, args ...a
 	b.add(b.cfg.Errorf(path, kind, format, args...))
 }
 
-func (b *builder) profile(p *config.Profile, used map[*config.Processor]bool) {
-	var out profile
-	for _, from := range p.InputStages {
-		st := stage{name: from.Name, parallel: from.Parallel}
-		if from.Selector != nil {
-			st.selector = &selector{from.Selector.Operand, from.Selector.Values}
-		}
-		content := []any{from.Name, from.Selector != nil, from.Parallel}
-		if st.selector != nil {
-			content = append(content, st.selector.operand, st.selector.tags)
-		}
+func (b *builder) profile(p *config.Profile) {
+	out := builtProfile{profile: profile{
+		name: escape(p.Name), models: p.Models, rule: p.ModelRule, observe: p.Observe,
+	}}
+	out.stages = b.stages(p, InputPhase, p.InputStages, &out.content)
+	out.replies = b.stages(p, ResponsePhase, p.ResponseStages, &out.content)
+	out.content = append(out.content, p.Models, p.ModelRule, p.Observe)
+	b.profiles[p] = out
+}
+
+func (b *builder) stages(p *config.Profile, phase Phases, list []*config.Stage, hashed *[]any) (stages []stage) {
+	for _, from := range list {
+		st := stage{name: from.Name, selector: newSelector(from.Selector), parallel: from.Parallel}
+		content := []any{from.Name, st.selector.content(), from.Parallel, phase}
 		for _, s := range from.Steps {
 			if s.Processor == nil {
 				continue // the reference does not resolve, which config reports
 			}
-			used[s.Processor] = true
+			b.used[s.Processor] = true
 			params := s.Processor.Params.Merge(s.Params)
-			if built, ok := b.step(s.Processor, params, s.Path, st.parallel); ok {
-				st.steps = append(st.steps, built)
-				content = append(content, s.Processor.Name, s.Processor.Type, params)
+			built, ok := b.step(s.Processor, params, s.Path, phase, st.parallel)
+			if !ok {
+				continue
 			}
+			built.observe = s.Observe || p.Observe
+			if s.Timeout > 0 {
+				built.timeout = s.Timeout
+			}
+			if built.failure == config.FailDefault {
+				built.failure = p.FailureMode
+			}
+			st.steps = append(st.steps, built)
+			content = append(content, s.Processor.Name, s.Processor.Type, s.Processor.Config, params, built.observe, built.timeout, built.failure)
 		}
-		out.stages = append(out.stages, st)
-		out.content = append(out.content, content)
+		stages = append(stages, st)
+		*hashed = append(*hashed, content)
 	}
-	b.profiles[p] = out
+	return stages
+}
+
+// unused checks a processor that no step runs, in whichever phase its kind has.
+func (b *builder) unused(p *config.Processor) {
+	phase := InputPhase
+	if k := b.registry.kinds[p.Type]; k != nil && k.Phases&InputPhase == 0 {
+		phase = ResponsePhase
+	}
+	b.step(p, p.Params, p.Path, phase, false)
 }
 
 // rights are the params that every processor has.
@@ -146,7 +165,7 @@ func (r rights) granted() Rights {
 }
 
 // step builds one use of a processor; path is its place.
-func (b *builder) step(p *config.Processor, params config.Raw, path string, parallel bool) (step, bool) {
+func (b *builder) step(p *config.Processor, params config.Raw, path string, phase Phases, parallel bool) (step, bool) {
 	kind := b.registry.kinds[p.Type]
 	if kind == nil {
 		if notYet[p.Type] {
@@ -172,24 +191,34 @@ func (b *builder) step(p *config.Processor, params config.Raw, path string, para
 	if parallel && granted&Modify != 0 {
 		errs = append(errs, b.cfg.Errorf(path, config.Conflict, "processor %q has modify: true, but the steps of a parallel stage must not modify; set modify: false in the step's params, or take it out of the stage", p.Name))
 	}
-	run, err := kind.New(Setup{
-		Name: p.Name, Phase: InputPhase, Params: own, AllParams: params, Config: p.Config, ReadFile: b.cfg.ReadFile,
+	s := step{
+		name: p.Name, kind: kind, rights: granted, timeout: p.Timeout, failure: p.FailureMode, where: b.cfg.Place(path),
+	}
+	made, err := kind.New(Setup{
+		Name: p.Name, Phase: phase, Params: own, AllParams: params, Config: p.Config, ReadFile: b.cfg.ReadFile,
 	})
 	for _, e := range config.Errors(err) {
-		if e.Line == 0 { // the params are absent: the mistake is where they should be
+		if e.Line == 0 { // the section is absent: the mistake is where it should be
 			e = b.cfg.Errorf(path, e.Kind, "%s", e.Msg)
 		}
 		errs = append(errs, e)
 	}
-	rp, ok := run.(RequestProcessor)
-	if err == nil && (!ok || kind.Phases&InputPhase == 0) {
-		errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processors of type %s cannot stand in input stages", p.Type))
+	fits := kind.Phases&phase != 0
+	if phase == InputPhase {
+		s.request, _ = made.(RequestProcessor)
+		fits = fits && s.request != nil
+	} else {
+		s.response, _ = made.(ResponseProcessor)
+		fits = fits && s.response != nil
+	}
+	if err == nil && !fits {
+		errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processors of type %s cannot stand in %s stages", p.Type, map[Phases]string{InputPhase: "input", ResponsePhase: "response"}[phase]))
 	}
 	if len(errs) > 0 {
 		b.add(errs...)
 		return step{}, false
 	}
-	return step{name: p.Name, kind: kind, rights: granted, run: rp, where: b.cfg.Place(path)}, true
+	return s, true
 }
 
 // split parts the params that the engine knows from those that the kind knows.
@@ -202,71 +231,136 @@ func split(params config.Raw) (common, own config.Raw) {
 	return params.Without(rest...), params.Without(names...)
 }
 
-// settings returns the AI backend whose settings a route's requests get, or
-// nil. ok is false if there is no one answer.
-func (b *builder) settings(rt *config.Route) (ai *config.Backend, ok bool) {
-	var first *config.Backend
-	for _, be := range rt.Backends {
-		if be.Weight == 0 {
-			continue
-		}
-		if first == nil {
-			first = be
-		}
-		if model(be) != model(first) {
-			b.errorf(be.Path, config.Unsupported, "backends of one route that need different models are not supported yet; the first one needs %s, this one %s", describe(first), describe(be))
-			return nil, false
-		}
-	}
-	if first == nil || model(first) == "" {
-		return nil, true
-	}
-	return first, true
-}
-
-func model(b *config.Backend) string {
-	if b.AI == nil {
-		return ""
-	}
-	return b.AI.Model
-}
-
-func describe(b *config.Backend) string {
-	if m := model(b); m != "" {
-		return strconv.Quote(m)
-	}
-	return "none"
-}
-
-// chain returns the chain for a use of a profile and the settings of a
-// backend, or nil if neither is there.
-func (b *builder) chain(ep *config.ExtProc, rt *config.Route, ai *config.Backend, routeName string) *Chain {
+// chain returns the chain for the requests of a route, or, without one, for
+// those of a listener that match none; nil if there is nothing to do. place is
+// its name if it is not that of a profile alone.
+func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Chain {
 	c := &Chain{}
-	content := []any{"1"} // the version of what follows
+	content := []any{"2"} // the version of what follows
+	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
-		p := b.profiles[ep.Profiles[0].Profile]
-		c.profile = escape(ep.Profiles[0].Profile.Name)
-		c.name = "profile/" + c.profile
-		c.stages, c.skipFailed = p.stages, ep.FailOpen
-		if c.skipFailed {
+		c.failOpen, c.listsModels = ep.FailOpen, ep.ListsModels
+		content = append(content, c.failOpen, c.listsModels)
+		for _, from := range ep.Profiles {
+			content = append(content, b.candidate(c, rt, from))
+		}
+		if a := ep.Authentication; a != nil {
+			var err error
+			if c.auth, err = newAuthenticator(a); err != nil {
+				b.errorf(a.Path, config.Invalid, "%v", err)
+			}
+			content = append(content, c.auth.content())
+		}
+	}
+	settings := slices.ContainsFunc(c.backends, func(be *backend) bool { return be.model != "" })
+	switch {
+	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil, rt == nil && c.depends():
+		c.name = place
+		content = append(content, backends)
+	case len(c.candidates) == 1:
+		c.name = "profile/" + c.candidates[0].name
+		if c.failOpen {
 			c.name += "/failOpen"
 		}
-		content = append(content, c.skipFailed, p.content)
-		for _, st := range c.stages {
+		if c.listsModels {
+			c.name += "/models"
+		}
+		c.backends = nil // nothing that we have to know of
+	default:
+		return nil
+	}
+	c.readsBody = c.readsBody || settings
+	return b.share(c, content, rt)
+}
+
+// depends tells whether what the chain does depends on whether there is a
+// route behind it.
+func (c *Chain) depends() bool {
+	return slices.ContainsFunc(c.candidates, func(p candidate) bool {
+		return len(p.replies) > 0 || p.rule != config.ModelsUnchecked
+	})
+}
+
+// backends notes where the requests of a route may go, and tells whether the
+// chain has to choose: only then can each have its own model and path.
+func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
+	if rt == nil {
+		return nil
+	}
+	inUse := 0
+	var first *config.Backend
+	for _, from := range rt.Backends {
+		be := &backend{name: from.Name, weight: uint64(from.Weight), where: b.cfg.Place(from.Path)}
+		if from.AI != nil && from.AI.Model != "" {
+			be.model, be.edit = from.AI.Model, llm.SetModel(from.AI.Model)
+		}
+		c.backends = append(c.backends, be)
+		content = append(content, be.name, be.weight, be.model)
+		if from.Weight == 0 {
+			continue
+		}
+		if inUse++; first == nil {
+			first = from
+		} else if settings(from) != settings(first) {
+			c.chooses = true
+		}
+	}
+	c.chooses = c.chooses || len(rt.Services) > 0 && len(c.backends) > 1
+	if inUse == 0 && len(rt.Services) == 0 {
+		c.backends = nil // Envoy answers
+	}
+	return content
+}
+
+// settings are what backends of a route that does not choose must agree on.
+func settings(b *config.Backend) config.AI {
+	if b.AI == nil {
+		return config.AI{}
+	}
+	return config.AI{Model: b.AI.Model, UpstreamPath: b.AI.UpstreamPath}
+}
+
+func (b *builder) candidate(c *Chain, rt *config.Route, from *config.Candidate) (content []any) {
+	built := b.profiles[from.Profile]
+	p := built.profile
+	cand := candidate{selector: newSelector(from.Selector), profile: &p}
+	content = []any{cand.selector.content(), p.name, built.content}
+	for _, s := range from.Profile.Services {
+		if rt == nil {
+			break
+		}
+		be := rt.Services[s]
+		i := slices.Index(rt.Backends, be)
+		if i < 0 || i >= len(c.backends) {
+			continue // config reports it
+		}
+		sv := service{name: s.Name, selector: newSelector(s.Selector), backend: c.backends[i]}
+		p.services = append(p.services, sv)
+		content = append(content, sv.name, sv.selector.content())
+		c.readsBody = c.readsBody || sv.selector != nil && sv.selector.kind == config.SelectInputModel
+	}
+	for _, list := range [][]stage{p.stages, p.replies} {
+		for _, st := range list {
 			for _, s := range st.steps {
-				c.readsBody = c.readsBody || s.kind.ReadsBody
+				if s.request != nil {
+					c.readsBody = c.readsBody || s.kind.ReadsBody
+				}
 			}
 		}
 	}
-	if ai != nil {
-		c.name = routeName
-		c.model, c.modelEdit, c.readsBody = ai.AI.Model, llm.SetModel(ai.AI.Model), true
-		c.modelWhere = b.cfg.Place(ai.Path)
-		content = append(content, map[string]string{"model": c.model})
+	if p.rule != config.ModelsUnchecked && !p.observe && rt != nil && !c.listsModels {
+		c.readsBody = true
 	}
-	if c.name == "" {
-		return nil
+	if len(p.replies) > 0 && rt != nil {
+		// The request tells whether the answer is to be a stream.
+		c.readsResponse, c.readsBody = true, true
 	}
+	c.candidates = append(c.candidates, cand)
+	return content
+}
+
+// share gives a chain its ref, and returns the one chain of that name.
+func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
 	text, err := json.Marshal(content)
 	if err != nil {
 		// Raw marshals itself and everything else is plain.
@@ -274,13 +368,16 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, ai *config.Backend
 	}
 	sum := sha256.Sum256(text)
 	c.ref = c.name + "@" + hex.EncodeToString(sum[:8])
+	for _, be := range c.backends {
+		be.choice = c.name + "/" + escape(be.name)
+	}
 	old := b.chains.byName[c.name]
 	switch {
 	case old == nil:
 		b.chains.byName[c.name] = c
 	case old.ref == c.ref:
 		return old
-	default:
+	case rt != nil:
 		b.errorf(rt.Path, config.Conflict, "another route of this port and host has the name %q", rt.Name)
 	}
 	return c

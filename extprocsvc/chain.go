@@ -2,6 +2,7 @@ package extprocsvc
 
 import (
 	"slices"
+	"time"
 
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -22,24 +23,31 @@ func (c *Chains) ForRoute(r *config.Route) *Chain { return c.byRoute[r] }
 // listener, or nil if they need not be shown to us.
 func (c *Chains) ForListener(l *config.Listener) *Chain { return c.byListener[l] }
 
-// Chain is what happens to the requests of a route: the stages of its profile,
-// then the settings of its AI backend. It is read-only.
+// Chain is what happens to the requests of a route: one of its profiles, then
+// the choice of a backend and the backend's AI settings. It is read-only.
 type Chain struct {
 	name, ref string
-	profile   string // escaped; empty without one
-	stages    []stage
-	// skipFailed tells that a step of the profile that fails is skipped.
-	skipFailed bool
-	// model is the one that the AI backend asks for; empty for none.
-	model      string
-	modelEdit  llm.Edit
-	modelWhere string
-	readsBody  bool
+	// candidates are the profiles, of which the first whose selector holds
+	// runs. None: there are only AI settings.
+	candidates []candidate
+	// auth verifies the token that jwt selectors look at; nil for none.
+	auth *authenticator
+	// listsModels answers every request with the models of its profile.
+	listsModels bool
+	// failOpen tells that a failed step is skipped where nothing else says
+	// what to do.
+	failOpen bool
+	// backends are those of the route. With chooses, every reply names one to
+	// Envoy; without, they all need the same settings.
+	backends []*backend
+	chooses  bool
+
+	readsBody, readsResponse bool
 }
 
 // Name is stable across edits that do not rename or move what it is made of:
-// "profile/NAME", "profile/NAME/failOpen", or "route/PORT/HOST/ROUTE" where AI
-// settings take part.
+// "profile/NAME", "profile/NAME/failOpen", or "route/PORT/HOST/ROUTE" where
+// backends take part.
 func (c *Chain) Name() string { return c.name }
 
 // Ref is Name@hash, the value of the gRPC metadata [MetadataKey]. The hash
@@ -48,8 +56,12 @@ func (c *Chain) Name() string { return c.name }
 func (c *Chain) Ref() string { return c.ref }
 
 // FailOpen tells whether Envoy may let requests pass while we are not
-// available. It is never true where AI settings take part.
-func (c *Chain) FailOpen() bool { return c.skipFailed && c.model == "" }
+// available. It is never true where tokens are verified, models are listed or
+// AI settings take part.
+func (c *Chain) FailOpen() bool {
+	return c.failOpen && c.auth == nil && !c.listsModels &&
+		!slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
+}
 
 // ReadsBody tells whether the chain must be shown the bodies of requests. If
 // not, Envoy's request_body_mode can be NONE. If so, it must be
@@ -58,9 +70,60 @@ func (c *Chain) FailOpen() bool { return c.skipFailed && c.model == "" }
 // is empty and ended by trailers, and lets it pass undecided.
 func (c *Chain) ReadsBody() bool { return c.readsBody }
 
+// ReadsResponse tells whether the chain must be shown responses, headers,
+// body and trailers. response_body_mode must be FULL_DUPLEX_STREAMED or
+// BUFFERED then.
+func (c *Chain) ReadsResponse() bool { return c.readsResponse }
+
+// Chooses tells whether the chain names the backend of every request that it
+// lets pass; see [Chain.Choice].
+func (c *Chain) Chooses() bool { return c.chooses }
+
+// Choice is the value of the dynamic metadata [BackendKey] with which the
+// chain chooses a backend of its route.
+func (c *Chain) Choice(b *config.Backend) string { return c.name + "/" + escape(b.Name) }
+
 // Model is the model that replaces the one that clients ask for; empty if the
-// chain has no AI settings.
-func (c *Chain) Model() string { return c.model }
+// chain has no AI settings or chooses among several.
+func (c *Chain) Model() string {
+	if c.chooses || len(c.backends) == 0 {
+		return ""
+	}
+	return c.backends[0].model
+}
+
+// A candidate is a profile that may be chosen for a request.
+type candidate struct {
+	selector *selector
+	*profile
+}
+
+// A profile is one of F5's, as it is used somewhere.
+type profile struct {
+	name            string // escaped
+	stages, replies []stage
+	models          []string
+	rule            config.ModelRule
+	services        []service
+	observe         bool
+}
+
+// A service chooses a backend.
+type service struct {
+	name     string
+	selector *selector
+	backend  *backend // nil where there is no route
+}
+
+// A backend is where a request may go.
+type backend struct {
+	name, choice string
+	weight       uint64
+	// model is the one that the backend asks for; empty for the client's.
+	model string
+	edit  llm.Edit
+	where string
+}
 
 type stage struct {
 	name     string
@@ -73,28 +136,50 @@ type step struct {
 	name   string // of the processor
 	kind   *Kind
 	rights Rights
-	run    RequestProcessor
-	where  string // file:line:col: path
+	// Exactly one of them is set, by the stage's phase.
+	request  RequestProcessor
+	response ResponseProcessor
+	timeout  time.Duration // 0: the server's
+	failure  config.FailureMode
+	observe  bool
+	where    string // file:line:col: path
 }
 
+// A selector holds or not over a set of strings.
 type selector struct {
+	kind    config.SelectorKind
 	operand config.Operand
-	tags    []string
+	key     string
+	values  []string
 }
 
-// holds evaluates the selector over the tags gathered so far. A nil selector
-// always holds.
-func (s *selector) holds(tags []string) bool {
+func newSelector(s *config.Selector) *selector {
+	if s == nil {
+		return nil
+	}
+	return &selector{s.Kind, s.Operand, s.Key, s.Values}
+}
+
+// content is what the hash of a chain has to know of the selector.
+func (s *selector) content() []any {
+	if s == nil {
+		return nil
+	}
+	return []any{s.kind, s.operand, s.key, s.values}
+}
+
+// holds evaluates the selector over a set. A nil selector always holds.
+func (s *selector) holds(set []string) bool {
 	if s == nil {
 		return true
 	}
-	present := func(t string) bool { return slices.Contains(tags, t) }
+	present := func(v string) bool { return slices.Contains(set, v) }
 	switch s.operand {
 	case config.OperandAll:
-		return !slices.ContainsFunc(s.tags, func(t string) bool { return !present(t) })
+		return !slices.ContainsFunc(s.values, func(v string) bool { return !present(v) })
 	case config.OperandNone:
-		return !slices.ContainsFunc(s.tags, present)
+		return !slices.ContainsFunc(s.values, present)
 	default:
-		return slices.ContainsFunc(s.tags, present)
+		return slices.ContainsFunc(s.values, present)
 	}
 }

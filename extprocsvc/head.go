@@ -17,6 +17,7 @@ type head struct {
 	// bodies, whether it has a body or not; body is why its body cannot be
 	// read.
 	refused, body *refusal
+	headers       []*corev3.HeaderValue
 	// pseudoLast tells that a pseudo header follows an ordinary one: the peer
 	// is agentgateway, not Envoy.
 	pseudoLast bool
@@ -25,22 +26,47 @@ type head struct {
 // readHead goes through the headers once. Every occurrence of a header counts:
 // a second content-type must not hide what the first one says.
 func readHead(headers []*corev3.HeaderValue) head {
-	h := head{bytes: -1}
+	h := head{bytes: -1, headers: headers}
 	for i, kv := range headers {
 		key := kv.GetKey()
 		if len(key) > 0 && key[0] == ':' && i > 0 && !strings.HasPrefix(headers[i-1].GetKey(), ":") {
 			h.pseudoLast = true
 		}
-		// Envoy fills raw_value; agentgateway value, for pseudo headers. Both
-		// send the names in lower case.
-		if raw := kv.GetRawValue(); len(raw) > 0 {
-			h.read(key, raw)
-		} else {
-			h.read(key, []byte(kv.GetValue()))
-		}
+		h.read(key, valueOf(kv))
 	}
 	return h
 }
+
+// valueOf is the value of a header. Envoy fills raw_value; agentgateway value,
+// for pseudo headers. Both send the names in lower case.
+func valueOf(kv *corev3.HeaderValue) []byte {
+	if raw := kv.GetRawValue(); len(raw) > 0 {
+		return raw
+	}
+	return []byte(kv.GetValue())
+}
+
+// values are all values of a header, in order.
+func (h *head) values(name string) (set []string) {
+	for _, kv := range h.headers {
+		if kv.GetKey() == name {
+			set = append(set, string(valueOf(kv)))
+		}
+	}
+	return set
+}
+
+// first is the first value of a header, or empty.
+func (h *head) first(name string) string {
+	for _, kv := range h.headers {
+		if kv.GetKey() == name {
+			return string(valueOf(kv))
+		}
+	}
+	return ""
+}
+
+func (h *head) path() string { return h.first(":path") }
 
 func (h *head) read(key string, value []byte) {
 	switch key {

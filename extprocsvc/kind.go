@@ -146,6 +146,9 @@ func (r *Registry) Register(k Kind) {
 	r.kinds[k.Name] = &k
 }
 
+// MarshalText writes the rights by the names of their parameters.
+func (r Rights) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Names returns the names of the kinds, sorted.
 func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 

@@ -3,6 +3,7 @@ package extprocsvc
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -10,35 +11,54 @@ import (
 // the file decided, and how long it took. It never holds content of the
 // request, and it is small: the lists are bounded by the file and by MaxTags.
 type Record struct {
-	// Chain is the Ref of the chain.
-	Chain   string
-	Verdict Verdict
+	// ID is in the response header [IDHeader].
+	ID string `json:"id"`
+	// Time is when the request was complete.
+	Time time.Time `json:"time"`
+	// Chain is the Ref of the chain, Profile the profile that was chosen.
+	Chain   string  `json:"chain"`
+	Profile string  `json:"profile,omitempty"`
+	Verdict Verdict `json:"verdict"`
 	// Reason is a short word for machines that goes with every verdict but
 	// Passed, such as AIGW_POLICY_VIOLATION or unsupported_media_type.
-	Reason string
+	Reason string `json:"reason,omitempty"`
 	// Stage, Step and Where tell what decided, if a step did. Where is
 	// "file:line:col: path".
-	Stage, Step, Where string
+	Stage string `json:"stage,omitempty"`
+	Step  string `json:"step,omitempty"`
+	Where string `json:"where,omitempty"`
+	// Service and Backend are those that were chosen, if there was a choice.
+	Service string `json:"service,omitempty"`
+	Backend string `json:"backend,omitempty"`
 	// Tags are those that were gathered, "key:value".
-	Tags []string
+	Tags []string `json:"tags,omitempty"`
 	// Steps are those that ran, in step order.
-	Steps []StepRecord
-	// Duration is the time from the complete request to the decision.
-	Duration time.Duration
+	Steps []StepRecord `json:"steps,omitempty"`
+	// Duration is the time that the decisions about request and response took.
+	Duration time.Duration `json:"duration_ns"`
 }
 
 // StepRecord is the account of one step.
 type StepRecord struct {
-	Stage, Step string
+	Stage string `json:"stage"`
+	Step  string `json:"step"`
+	// Where is the step's place in the file.
+	Where string `json:"where"`
+	// Response tells that it looked at the response.
+	Response bool `json:"response,omitempty"`
 	// Verdict is Passed, Rejected, Failed, or Skipped for a failure that the
 	// failure mode lets pass.
-	Verdict Verdict
-	// Modified tells that the step changed the prompt.
-	Modified bool
+	Verdict Verdict `json:"verdict"`
+	// Reason goes with a verdict that is not Passed.
+	Reason string `json:"reason,omitempty"`
+	// Observed tells that the verdict was recorded and not enforced.
+	Observed bool `json:"observed,omitempty"`
+	// Modified tells that the step changed the prompt or the response.
+	Modified bool `json:"modified,omitempty"`
 	// Dropped are rights that the step used without having them; what it did
 	// with them was dropped.
-	Dropped  Rights
-	Duration time.Duration
+	Dropped  Rights        `json:"dropped,omitempty"`
+	Duration time.Duration `json:"duration_ns"`
 }
 
 // Verdict is how a request or a step came out.
@@ -52,10 +72,19 @@ const (
 	Refused  Verdict = "refused"
 	Failed   Verdict = "failed"
 	Skipped  Verdict = "skipped"
+	// Answered is for requests that the chain itself serves.
+	Answered Verdict = "answered"
 )
 
 // reset empties the record and keeps its room.
 func (r *Record) reset() { *r = Record{Steps: r.Steps[:0]} }
+
+// copy is a record that shares nothing with r.
+func (r *Record) copy() Record {
+	c := *r
+	c.Steps, c.Tags = slices.Clone(r.Steps), slices.Clone(r.Tags)
+	return c
+}
 
 // by notes which step decided.
 func (r *Record) by(v Verdict, stage string, s *step) {

@@ -1,8 +1,8 @@
 package extprocsvc
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,7 +11,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 )
 
-// A refusal ends a request with an answer of our own, in OpenAI's error shape.
+// A refusal ends a request with an answer of our own.
 type refusal struct {
 	status uint32
 	// kind and code are the error's type and code, and message is for people.
@@ -22,6 +22,8 @@ type refusal struct {
 	verdict Verdict
 	// policy tells that the body has a rejection's form.
 	policy bool
+	// content is the whole body, for answers that are no errors.
+	content []byte
 }
 
 // invalid returns a refusal for a request that we cannot accept.
@@ -52,7 +54,24 @@ var (
 
 	overBudget = broken(503, "overloaded", "too many request bodies are being held; try again later")
 	unreadable = broken(500, "misconfigured", "the gateway cannot read this request's body")
+
+	unauthenticated = fault(401, "authentication_error", "invalid_token", "this route needs a valid bearer token")
+	noProfile       = fault(404, "invalid_request_error", "no_profile", "no profile of this route is for this request")
+	modelNotFound   = fault(404, "invalid_request_error", "model_not_found", "the model does not exist or is not available here")
+	modelNotAllowed = fault(400, "invalid_request_error", "model_not_allowed", "requests must not name a model here")
+	noService       = broken(503, "no_service", "no service of this route is for this request")
+	noStream        = fault(400, "invalid_request_error", "stream_not_supported", "this route inspects responses as a whole and does not stream; set stream to false")
+
+	unreadableResponse = broken(502, "unreadable_response", "the gateway cannot read the model's response")
+	largeResponse      = broken(502, "response_too_large", "the model's response is too large")
 )
+
+// fault is a refusal whose message needs no formatting.
+func fault(status uint32, kind, code, message string) *refusal {
+	r := invalid(status, code, "%s", message)
+	r.kind = kind
+	return r
+}
 
 func tooLarge(limit int64) *refusal {
 	return invalid(413, "body_too_large", "the request body is larger than %d bytes", limit)
@@ -66,81 +85,50 @@ func badMessages(err error) *refusal {
 	return invalid(400, "invalid_messages", "the request body cannot be accepted: %v", err)
 }
 
-func stepFailed(c *Chain, stage, step string, late bool) *refusal {
+func stepFailed(p *profile, stage, step string, err error) *refusal {
 	r := broken(500, "processor_failed", "a processor of the gateway failed")
-	if late {
+	var known *StepError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		r = broken(504, "processor_timeout", "a processor of the gateway took too long")
+	case errors.As(err, &known) && known.Status >= 500 && known.Status <= 599:
+		r.status = known.Status
 	}
-	r.details = "attache_failed{" + place(c, stage, step) + "}"
+	r.message += ": " + step
+	r.details = "attache_failed{" + place(p, stage, step) + "}"
 	return r
 }
 
-func rejected(c *Chain, stage, step string, why *Rejection) *refusal {
+func rejected(p *profile, stage, step string, why *Rejection) *refusal {
 	as, ok := rejectionStatus[why.Code]
 	if !ok {
 		as = rejectionStatus[PolicyViolation]
 	}
 	return &refusal{
 		status: as.status, kind: as.kind, code: why.Code, message: why.Detail,
-		details: "attache_rejected{" + place(c, stage, step) + "}", verdict: Rejected, policy: true,
+		details: "attache_rejected{" + place(p, stage, step) + "}", verdict: Rejected, policy: true,
 	}
 }
 
 // place is profile/stage/step in a form that Envoy's access log keeps.
-func place(c *Chain, stage, step string) string {
-	return c.profile + "/" + escape(stage) + "/" + escape(step)
+func place(p *profile, stage, step string) string {
+	return p.name + "/" + escape(stage) + "/" + escape(step)
 }
 
-// openAI is the error body of OpenAI's API.
-type openAI struct {
-	Error struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    string  `json:"code"`
-	} `json:"error"`
-}
-
-// rejection is the same for a rejection by a processor. The outer message is
-// where clients of F5 AI Gateway look for it.
-type rejection struct {
-	Error struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-		Code    string `json:"code"`
-	} `json:"error"`
-	Message string `json:"message"`
-}
-
-func (r *refusal) body() []byte {
-	var body any
-	if r.policy {
-		var b rejection
-		b.Error.Message, b.Error.Type, b.Error.Code, b.Message = r.message, r.kind, r.code, r.message
-		body = b
-	} else {
-		var b openAI
-		b.Error.Message, b.Error.Type, b.Error.Code = r.message, r.kind, r.code
-		body = b
+// reply is the refusal as a message to Envoy, in the client's dialect.
+func (r *refusal) reply(d *errorDialect, id string) *extprocv3.ProcessingResponse {
+	body := r.content
+	if body == nil {
+		body = d.encode(r)
 	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
-		panic(err) // strings can always be encoded
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
-}
-
-// reply is the refusal as a message to Envoy.
-func (r *refusal) reply() *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)},
 			Headers: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{
 				setHeader("content-type", []byte("application/json")),
+				setHeader(IDHeader, []byte(id)),
 			}},
-			Body:    r.body(),
+			Body:    body,
 			Details: strings.ReplaceAll(r.details, " ", "_"),
 		},
 	}}

@@ -43,6 +43,12 @@ func setHeader(name string, value []byte) *corev3.HeaderValueOption {
 	}
 }
 
+// attach adds the field dynamic_metadata, which is encoded already.
+func attach(m *extprocv3.ProcessingResponse, metadata []byte) *extprocv3.ProcessingResponse {
+	m.ProtoReflect().SetUnknown(metadata)
+	return m
+}
+
 // A headersReply is a reply to request headers together with everything it
 // points to, so that a stream makes it in one piece and uses it again.
 type headersReply struct {
@@ -53,17 +59,19 @@ type headersReply struct {
 	mutation extprocv3.HeaderMutation
 }
 
-// with returns the reply with a mutation of headers in it.
-func (r *headersReply) with(set []*corev3.HeaderValueOption, remove []string) *extprocv3.ProcessingResponse {
-	if len(set) == 0 && len(remove) == 0 {
+// with returns the reply with a mutation of headers, metadata, and whether
+// Envoy is to look for the route again.
+func (r *headersReply) with(set []*corev3.HeaderValueOption, remove []string, metadata []byte, reroute bool) *extprocv3.ProcessingResponse {
+	if len(set) == 0 && len(remove) == 0 && metadata == nil {
 		return passRequestHeaders
 	}
 	r.mutation.SetHeaders, r.mutation.RemoveHeaders = set, remove
 	r.common.HeaderMutation = &r.mutation
+	r.common.ClearRouteCache = reroute
 	r.headers.Response = &r.common
 	r.response.RequestHeaders = &r.headers
 	r.message.Response = &r.response
-	return &r.message
+	return attach(&r.message, metadata)
 }
 
 // A streamedReply is a chunk of a body in full duplex, in one piece likewise.
@@ -110,12 +118,44 @@ func (r *streamedReply) echo(in *extprocv3.HttpBody, response bool) *extprocv3.P
 	return &r.message
 }
 
-// wholeBody is the reply that replaces a buffered body.
-func wholeBody(body []byte, set []*corev3.HeaderValueOption, remove []string) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestBody{
-		RequestBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
-			HeaderMutation: &extprocv3.HeaderMutation{SetHeaders: set, RemoveHeaders: remove},
-			BodyMutation:   &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}},
+// responseChunk returns the reply that sends a chunk of the response.
+func (r *streamedReply) responseChunk(chunk []byte, end bool) *extprocv3.ProcessingResponse {
+	r.response.ResponseBody = r.of(chunk, end)
+	r.message.Response = &r.response
+	return &r.message
+}
+
+// wholeBody is the reply to a buffered body, which it replaces if body is not
+// nil.
+func wholeBody(body []byte, set []*corev3.HeaderValueOption, remove []string, metadata []byte, reroute bool) *extprocv3.ProcessingResponse {
+	return attach(&extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_RequestBody{RequestBody: bodyResponse(body, set, remove, reroute)},
+	}, metadata)
+}
+
+// wholeResponse is the same for the body of a response.
+func wholeResponse(body []byte, set []*corev3.HeaderValueOption, remove []string, metadata []byte) *extprocv3.ProcessingResponse {
+	return attach(&extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: bodyResponse(body, set, remove, false)},
+	}, metadata)
+}
+
+func bodyResponse(body []byte, set []*corev3.HeaderValueOption, remove []string, reroute bool) *extprocv3.BodyResponse {
+	common := &extprocv3.CommonResponse{ClearRouteCache: reroute}
+	if len(set) > 0 || len(remove) > 0 {
+		common.HeaderMutation = &extprocv3.HeaderMutation{SetHeaders: set, RemoveHeaders: remove}
+	}
+	if body != nil {
+		common.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}}
+	}
+	return &extprocv3.BodyResponse{Response: common}
+}
+
+// responseHeaders is the reply to the headers of a response.
+func responseHeaders(set []*corev3.HeaderValueOption, remove []string, metadata []byte) *extprocv3.ProcessingResponse {
+	return attach(&extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extprocv3.HeadersResponse{
+			Response: &extprocv3.CommonResponse{HeaderMutation: &extprocv3.HeaderMutation{SetHeaders: set, RemoveHeaders: remove}},
 		}},
-	}}
+	}, metadata)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -22,41 +23,35 @@ const (
 	MaxTagBytes = 256
 )
 
-// A run is one passage of one request through a chain.
+// A run is one passage of one request, or of its response, through stages.
 type run struct {
+	server  *Server
 	chain   *Chain
-	prompt  *llm.Doc // nil without a body
-	timeout time.Duration
-	log     *slog.Logger
-	record  *Record
-	tags    []string
+	profile *profile
+	// doc is what the steps work on: the prompt or the completion; nil without
+	// a body. prompt is the request as it was sent, in response stages.
+	doc, prompt *llm.Doc
+	response    bool
+	call        Call
+	record      *Record
+	tags        []string
 }
 
-// do runs the stages and then the AI settings, with the edits noted in the
-// prompt. It returns nil if the request may pass. The error is that of ctx: the
-// client is gone and nobody wants an answer.
-func (r *run) do(ctx context.Context) (*refusal, error) {
-	for i := range r.chain.stages {
-		st := &r.chain.stages[i]
+// do runs the stages, with the edits noted in doc. It returns nil if the
+// message may pass. The error is that of ctx: the client is gone and nobody
+// wants an answer.
+func (r *run) do(ctx context.Context, stages []stage) (refused *refusal, err error) {
+	for i := range stages {
+		st := &stages[i]
 		if !st.selector.holds(r.tags) {
 			continue
 		}
-		refused, err := r.stage(ctx, st)
-		if refused != nil || err != nil {
-			r.record.Tags = r.tags
-			return refused, err
+		if refused, err = r.stage(ctx, st); refused != nil || err != nil {
+			break
 		}
 	}
 	r.record.Tags = r.tags
-	if r.chain.model != "" {
-		if r.prompt == nil {
-			return needsBody, nil
-		}
-		if err := r.prompt.Apply(r.chain.modelEdit); err != nil {
-			return badMessages(err), nil
-		}
-	}
-	return nil, nil
+	return refused, err
 }
 
 // An answer is what became of one step.
@@ -65,6 +60,11 @@ type answer struct {
 	err     error
 	took    time.Duration
 	refused *refusal // it could not be asked
+}
+
+// ends tells whether an answer would end the request.
+func (a *answer) ends(s *step) bool {
+	return !s.observe && a.err == nil && a.result.Rejection != nil && s.rights&Reject != 0
 }
 
 func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
@@ -77,18 +77,32 @@ func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
 		}
 		return nil, nil
 	}
-	// All steps see the same request; what they say counts in step order. The
-	// first one that ends the request cancels the others, and none is left
-	// running: they read the body, which is about to go away.
+	// All steps see the same request; what they say counts in step order. One
+	// that rejects cancels those behind it, and none is left running: they
+	// read the body, which is about to go away.
 	within, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
 	answers := make([]chan answer, len(st.steps))
+	stop := make([]context.CancelFunc, len(st.steps))
 	before := slices.Clip(r.tags)
+	contexts := make([]context.Context, len(st.steps))
 	for i := range st.steps {
 		answers[i] = make(chan answer, 1)
-		all.Go(func() { answers[i] <- r.ask(within, &st.steps[i], before) })
+		contexts[i], stop[i] = context.WithCancel(within)
+	}
+	for i := range st.steps {
+		all.Go(func() {
+			defer stop[i]()
+			a := r.ask(contexts[i], &st.steps[i], before)
+			if a.ends(&st.steps[i]) {
+				for _, cancel := range stop[i+1:] {
+					cancel()
+				}
+			}
+			answers[i] <- a
+		})
 	}
 	for i := range st.steps {
 		if refused, err := r.take(ctx, st, &st.steps[i], <-answers[i]); refused != nil || err != nil {
@@ -100,30 +114,51 @@ func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
 
 // ask runs a step's processor within its deadline.
 func (r *run) ask(ctx context.Context, s *step, tags []string) (a answer) {
-	req := Request{Tags: tags}
-	if s.kind.ReadsBody && r.prompt != nil {
-		if err := r.prompt.Messages(); err != nil {
-			return answer{refused: badMessages(err)}
-		}
-		req.Prompt = r.prompt
+	doc := r.doc
+	if !s.kind.ReadsBody {
+		doc = nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	if doc != nil {
+		if err := doc.Messages(); err != nil {
+			return answer{refused: r.unreadable(err)}
+		}
+	}
+	timeout := s.timeout
+	if timeout == 0 {
+		timeout = r.server.stepTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := time.Now()
 	defer func() {
 		a.took = time.Since(began)
 		if p := recover(); p != nil {
-			r.log.LogAttrs(ctx, slog.LevelError, "a processor panicked",
+			r.server.log.LogAttrs(ctx, slog.LevelError, "a processor panicked",
 				slog.String("chain", r.chain.ref), slog.String("step", s.name), slog.String("where", s.where),
 				slog.String("panic", panicText(p)), slog.String("stack", string(debug.Stack())))
 			a.result, a.err = Result{}, errors.New("panic")
 		}
 	}()
-	a.result, a.err = s.run.ProcessRequest(ctx, &req)
-	if a.err == nil && a.result.Rejection != nil && len(a.result.Edits) > 0 {
+	if r.response {
+		a.result, a.err = s.response.ProcessResponse(ctx, &Response{Completion: doc, Prompt: r.prompt, Tags: tags, Call: r.call})
+	} else {
+		a.result, a.err = s.request.ProcessRequest(ctx, &Request{Prompt: doc, Tags: tags, Call: r.call})
+	}
+	switch {
+	case a.err != nil && ctx.Err() != nil:
+		a.err = ctx.Err() // whatever the processor made of it
+	case a.err == nil && a.result.Rejection != nil && len(a.result.Edits) > 0:
 		a.err = errors.New("the result both rejects and modifies")
 	}
 	return a
+}
+
+// unreadable is the refusal of a message that no step can look at.
+func (r *run) unreadable(err error) *refusal {
+	if r.response {
+		return unreadableResponse
+	}
+	return badMessages(err)
 }
 
 // panicText describes a panic without its value, which could quote the
@@ -135,30 +170,27 @@ func panicText(p any) string {
 	return fmt.Sprintf("%T", p)
 }
 
-// take does what a step says, as far as its rights go.
+// take does what a step says, as far as its rights go. A step that is only
+// observed is recorded, and changes nothing.
 func (r *run) take(ctx context.Context, st *stage, s *step, a answer) (*refusal, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if a.refused != nil {
+		if s.observe {
+			return nil, nil
+		}
 		r.record.by(Refused, st.name, s)
 		return a.refused, nil
 	}
-	rec := StepRecord{Stage: st.name, Step: s.name, Verdict: Passed, Duration: a.took}
-	defer func() { r.record.Steps = append(r.record.Steps, rec) }()
+	rec := StepRecord{Stage: st.name, Step: s.name, Response: r.response, Verdict: Passed, Observed: s.observe, Where: s.where, Duration: a.took}
+	defer func() {
+		r.record.Steps = append(r.record.Steps, rec)
+		r.server.calls.count(&rec)
+	}()
 
 	if a.err != nil {
-		late := errors.Is(a.err, context.DeadlineExceeded)
-		r.log.LogAttrs(ctx, slog.LevelWarn, "a processor failed",
-			slog.String("chain", r.chain.ref), slog.String("step", s.name), slog.String("where", s.where),
-			slog.Bool("skipped", r.chain.skipFailed), slog.Any("error", a.err))
-		if r.chain.skipFailed {
-			rec.Verdict = Skipped
-			return nil, nil
-		}
-		rec.Verdict = Failed
-		r.record.by(Failed, st.name, s)
-		return stepFailed(r.chain, st.name, s.name, late), nil
+		return r.failed(ctx, st, s, &rec, a.err), nil
 	}
 	for _, u := range []struct {
 		right Rights
@@ -169,34 +201,74 @@ func (r *run) take(ctx context.Context, st *stage, s *step, a answer) (*refusal,
 		}
 	}
 	if rec.Dropped != 0 {
-		r.log.LogAttrs(ctx, slog.LevelWarn, "a processor went beyond its rights; what it did is dropped",
+		r.server.log.LogAttrs(ctx, slog.LevelWarn, "a processor went beyond its rights; what it did is dropped",
 			slog.String("chain", r.chain.ref), slog.String("step", s.name), slog.String("where", s.where),
 			slog.String("dropped", rec.Dropped.String()))
 	}
-	if rec.Dropped&Annotate == 0 {
+	if rec.Dropped&Annotate == 0 && (!s.observe || r.profile.observe) {
 		r.annotate(a.result.Tags)
 	}
 	if a.result.Rejection != nil && rec.Dropped&Reject == 0 {
-		rec.Verdict = Rejected
+		rec.Verdict, rec.Reason = Rejected, reasonOf(a.result.Rejection.Code)
+		if s.observe {
+			return nil, nil
+		}
 		r.record.by(Rejected, st.name, s)
-		return rejected(r.chain, st.name, s.name, a.result.Rejection), nil
+		return rejected(r.profile, st.name, s.name, a.result.Rejection), nil
 	}
-	if rec.Dropped&Modify == 0 && r.prompt != nil {
-		for _, e := range a.result.Edits {
-			if err := r.prompt.Apply(e); err != nil {
-				r.record.by(Refused, st.name, s)
-				return badMessages(err), nil
-			}
-			rec.Modified = true
+	if rec.Dropped&Modify != 0 || len(a.result.Edits) == 0 || r.doc == nil {
+		return nil, nil
+	}
+	rec.Modified = true
+	if s.observe {
+		return nil, nil
+	}
+	for _, e := range a.result.Edits {
+		err := r.doc.Apply(e)
+		switch {
+		case err == nil:
+		case e.Replaces():
+			rec.Modified = false
+			return r.failed(ctx, st, s, &rec, &StepError{Status: 502, Msg: "what it put in place of the list cannot be read: " + err.Error()}), nil
+		default:
+			r.record.by(Refused, st.name, s)
+			return r.unreadable(err), nil
 		}
 	}
 	return nil, nil
 }
 
+// failed applies the failure mode to a step that could not do its work.
+func (r *run) failed(ctx context.Context, st *stage, s *step, rec *StepRecord, err error) *refusal {
+	skip := s.observe || s.failure == config.FailOpen || s.failure == config.FailDefault && r.chain.failOpen
+	rec.Verdict, rec.Reason = Failed, "processor_failed"
+	if errors.Is(err, context.DeadlineExceeded) {
+		rec.Reason = "processor_timeout"
+	}
+	r.server.log.LogAttrs(ctx, slog.LevelWarn, "a processor failed",
+		slog.String("chain", r.chain.ref), slog.String("step", s.name), slog.String("where", s.where),
+		slog.Bool("skipped", skip), slog.Any("error", err))
+	if skip {
+		rec.Verdict = Skipped
+		return nil
+	}
+	r.record.by(Failed, st.name, s)
+	return stepFailed(r.profile, st.name, s.name, err)
+}
+
+// reasonOf is a code as records have it: one of F5's, since those of others
+// could be anything.
+func reasonOf(code string) string {
+	if _, ok := rejectionStatus[code]; ok {
+		return code
+	}
+	return "other"
+}
+
 // annotate adds tags that are not there yet, in lower case.
 func (r *run) annotate(tags []string) {
 	for _, t := range tags {
-		if t = strings.ToLower(t); len(t) <= MaxTagBytes && len(r.tags) < MaxTags && !slices.Contains(r.tags, t) {
+		if t = strings.ToLower(strings.ToValidUTF8(t, "\ufffd")); len(t) <= MaxTagBytes && len(r.tags) < MaxTags && !slices.Contains(r.tags, t) {
 			r.tags = append(r.tags, t)
 		}
 	}

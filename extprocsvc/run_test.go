@@ -106,7 +106,7 @@ func failure(status int, message, code string) string {
 func TestStages(t *testing.T) {
 	const hi = `{"messages":[{"role":"user","content":"hi"}]}`
 	const system = `{"role":"system","content":`
-	failed := failure(500, "a processor of the gateway failed", "processor_failed")
+	failed := failure(500, "a processor of the gateway failed: p", "processor_failed")
 	for _, c := range []struct {
 		name, mode, stages string
 		processors         []string
@@ -174,7 +174,7 @@ func TestStages(t *testing.T) {
 			"reject and modify at once is a failure", "failClosed", `
   - {name: s, steps: [{name: say}]}`,
 			[]string{`{name: say, type: fake, params: {reject: true, modify: true, say: no, rules: [no]}}`},
-			failed, "attache_failed{q/s/say}",
+			failure(500, "a processor of the gateway failed: say", "processor_failed"), "attache_failed{q/s/say}",
 		},
 		{"a panic, closed", "failClosed", `
   - {name: s, steps: [{name: p}]}`, []string{`{name: p, type: blind, params: {do: panic}}`}, failed, "attache_failed{q/s/p}"},
@@ -189,7 +189,7 @@ func TestStages(t *testing.T) {
 		{
 			"out of time, closed", "failClosed", `
   - {name: s, steps: [{name: p}]}`, []string{`{name: p, type: blind, params: {do: wait}}`},
-			failure(504, "a processor of the gateway took too long", "processor_timeout"), "attache_failed{q/s/p}",
+			failure(504, "a processor of the gateway took too long: p", "processor_timeout"), "attache_failed{q/s/p}",
 		},
 		{
 			"side by side: tags in step order, the first rejection in step order", "failClosed", `
@@ -338,12 +338,16 @@ func TestRecord(t *testing.T) {
 	}
 	want := []extprocsvc.StepRecord{
 		{Stage: "one", Step: "tag", Verdict: extprocsvc.Passed},
-		{Stage: "one", Step: "bad", Verdict: extprocsvc.Skipped},
+		{Stage: "one", Step: "bad", Verdict: extprocsvc.Skipped, Reason: "processor_failed"},
 		{Stage: "one", Step: "rule", Verdict: extprocsvc.Passed, Modified: true},
 		{Stage: "one", Step: "rogue", Verdict: extprocsvc.Passed, Dropped: extprocsvc.Annotate | extprocsvc.Reject},
-		{Stage: "two", Step: "say", Verdict: extprocsvc.Rejected},
+		{Stage: "two", Step: "say", Verdict: extprocsvc.Rejected, Reason: extprocsvc.PolicyViolation},
 	}
 	for i := range got.Steps {
+		if !strings.HasPrefix(got.Steps[i].Where, "f:1") {
+			t.Errorf("step %d is at %q", i, got.Steps[i].Where)
+		}
+		got.Steps[i].Where = ""
 		got.Steps[i].Duration = 0
 	}
 	if !slices.Equal(got.Steps, want) {

@@ -58,6 +58,10 @@ type Server struct {
 	install sync.Mutex // held by those who replace chains
 	chains  atomic.Pointer[table]
 
+	ring   ring
+	calls  calls
+	checks checks
+
 	held                                               atomic.Int64
 	open, started, rejections, refusals, errors, stale atomic.Int64
 }
@@ -144,6 +148,7 @@ func (s *Server) Install(c *Chains) {
 		next.current[name], next.byRef[chain.ref] = in, in
 	}
 	s.chains.Store(next)
+	s.watch(next.current)
 }
 
 // Forget drops the chains of earlier Installs. Call it when every Envoy has
@@ -252,6 +257,7 @@ func (s *Server) Process(conn extprocv3.ExternalProcessor_ProcessServer) (err er
 		streams.Put(st)
 	}()
 	err = st.serve()
+	st.account() // of a response that never came
 	switch {
 	case err == nil, errors.Is(err, io.EOF), status.Code(err) == codes.Canceled, ctx.Err() != nil:
 		// Envoy ends streams by resetting them, as soon as nothing more can

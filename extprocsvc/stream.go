@@ -3,26 +3,26 @@ package extprocsvc
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
-// The two directions of a stream are apart. The response direction has no
-// state: nothing of ours looks at responses yet, so every message is passed on
-// as its mode wants it. A stream that begins with response headers, because an
-// earlier filter of Envoy's answered, needs no more than that.
-//
-// The request direction is in one of these states.
+// Each direction of a stream is in one of these states. A stream that begins
+// with response headers, because an earlier filter of Envoy's answered, has
+// nothing to decide about and passes them on.
 type state int
 
 const (
-	fresh   state = iota // nothing of the request was seen
+	fresh   state = iota // nothing was seen
 	holding              // full duplex: the reply to the headers waits for the whole body
 	waiting              // buffered: the headers were let pass, the body is to come in one piece
 	passing              // decided: the rest is passed on as it comes
@@ -58,28 +58,32 @@ type stream struct {
 
 	// request and response are the body modes. They are full duplex unless
 	// the first message says something else: agentgateway v0.10 does not say.
-	request, response manner
-	requestMode       extprocfilterv3.ProcessingMode_BodySendMode
-	responseNone      bool // the first message says that no body of a response will come
+	request, response         manner
+	requestMode, responseMode extprocfilterv3.ProcessingMode_BodySendMode
+	responseNone              bool // the first message says that no body of a response will come
 
-	state state
-	head  head
-	body  []byte
-	held  int64 // bytes taken from the budget
-	doc   llm.Doc
-	out   []byte // room for edited bodies
+	state, reply state // of the request, of the response
+	head         head
+	answer       head // of the response
+	profile      *profile
+	body, result held // of the request, of the response
+	doc, done    llm.Doc
+	out          []byte // room for edited bodies
+	fields, wire []byte // room for metadata
 
-	run     run
-	record  Record
-	headers headersReply
-	chunk   streamedReply
+	run       run
+	record    Record
+	accounted bool
+	choice    string // the backend for Envoy; empty for none
+	headers   headersReply
+	chunk     streamedReply
 }
 
 // recycle forgets the request and keeps the room.
 func (s *stream) recycle() {
 	s.release()
 	s.record.reset()
-	*s = stream{doc: s.doc, out: s.out, record: s.record}
+	*s = stream{doc: s.doc, done: s.done, out: s.out, record: s.record, fields: s.fields, wire: s.wire}
 }
 
 // maxKept is the largest buffer, in bytes, that outlives its request.
@@ -88,18 +92,15 @@ const maxKept = 64 << 10
 // serve answers messages until the stream ends. It returns nil early if
 // nothing that is still to come needs an answer.
 func (s *stream) serve() error {
-	s.request = manners[extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED]
-	s.requestMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
-	s.response = s.request
+	s.mode(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED, extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED)
+	s.responseNone = false
 	for {
 		m, err := s.conn.Recv()
 		if err != nil {
 			return err
 		}
 		if c := m.GetProtocolConfig(); c != nil {
-			s.requestMode = c.GetRequestBodyMode()
-			s.request, s.response = manners[s.requestMode], manners[c.GetResponseBodyMode()]
-			s.responseNone = !s.response.body
+			s.mode(c.GetRequestBodyMode(), c.GetResponseBodyMode())
 		}
 		if m.GetObservabilityMode() {
 			continue // replies are ignored, and nothing is to be observed yet
@@ -109,6 +110,12 @@ func (s *stream) serve() error {
 			return err
 		}
 	}
+}
+
+func (s *stream) mode(request, response extprocfilterv3.ProcessingMode_BodySendMode) {
+	s.requestMode, s.responseMode = request, response
+	s.request, s.response = manners[request], manners[response]
+	s.responseNone = !s.response.body
 }
 
 // on answers one message. done means that the conversation is over.
@@ -121,15 +128,11 @@ func (s *stream) on(m *extprocv3.ProcessingRequest) (done bool, err error) {
 	case *extprocv3.ProcessingRequest_RequestTrailers:
 		return s.onTrailers()
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
-		s.abandon()
-		return false, s.conn.Send(passResponseHeaders)
+		return s.onResponseHeaders(m.ResponseHeaders)
 	case *extprocv3.ProcessingRequest_ResponseBody:
-		if s.response.echo {
-			return false, s.conn.Send(s.chunk.echo(m.ResponseBody, true))
-		}
-		return false, s.conn.Send(passResponseBody)
+		return s.onResponseBody(m.ResponseBody)
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
-		return false, s.conn.Send(passResponseTrailers)
+		return s.onResponseTrailers()
 	default:
 		return false, nil // flow control, or something newer than we are
 	}
@@ -150,6 +153,21 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	}
 	end := m.GetEndOfStream()
 	s.head = readHead(m.GetHeaders().GetHeaders())
+	s.record.ID, s.record.Time = newID(), time.Now()
+	p, refused := s.chain.pick(&s.head)
+	if refused != nil {
+		return s.refuse(refused)
+	}
+	s.profile = p
+	if p != nil {
+		s.record.Profile = p.name
+		if s.chain.listsModels || p.rule == config.ModelsListed && s.head.asksForModels() {
+			return s.refuse(listModels(p))
+		}
+	}
+	if s.inspects() && !s.response.reads {
+		return s.misconfigured("response_body_mode " + s.responseMode.String())
+	}
 	if !s.chain.readsBody {
 		return s.pass(end)
 	}
@@ -165,12 +183,15 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	case s.head.bytes > s.server.maxBody:
 		return s.refuse(tooLarge(s.server.maxBody))
 	}
-	s.state = s.request.state
-	if s.state == waiting {
-		return false, s.conn.Send(passRequestHeaders)
+	if s.state = s.request.state; s.state == waiting {
+		set, _ := s.plain(nil)
+		return false, s.conn.Send(s.headers.with(set, nil, nil, false))
 	}
 	return false, nil
 }
+
+// inspects tells whether the response has to go through stages.
+func (s *stream) inspects() bool { return s.profile != nil && len(s.profile.replies) > 0 }
 
 // pass decides without a body, when the headers are there, and lets the rest
 // of the request through as it comes.
@@ -183,11 +204,32 @@ func (s *stream) pass(end bool) (done bool, err error) {
 		f = streamed
 	}
 	set, remove := contentLength(f, s.head.length, 0)
-	s.state = passing
-	if err := s.conn.Send(s.headers.with(set, remove)); err != nil {
+	if err := s.approve(set, remove); err != nil {
 		return true, err
 	}
 	return (end || !s.request.body) && s.mayLeave(), nil
+}
+
+// approve lets the headers of a request go that was decided.
+func (s *stream) approve(set []*corev3.HeaderValueOption, remove []string) error {
+	s.state = passing
+	set, _ = s.plain(set)
+	if s.choice != "" {
+		remove = append(remove[:len(remove):len(remove)], choiceHeader)
+	}
+	return s.conn.Send(s.headers.with(set, remove, s.metadata(), s.choice != ""))
+}
+
+// choiceHeader is removed from requests whose backend we choose. Envoy looks
+// for the route again only if a reply changes the headers.
+const choiceHeader = "x-attache-backend"
+
+// plain asks for a response that we can read, if we have to.
+func (s *stream) plain(set []*corev3.HeaderValueOption) ([]*corev3.HeaderValueOption, bool) {
+	if !s.inspects() || s.head.first("accept-encoding") == "" {
+		return set, false
+	}
+	return append(set, setHeader("accept-encoding", []byte("identity"))), true
 }
 
 func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
@@ -195,7 +237,7 @@ func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
 	case fresh:
 		return s.headless(func() (bool, error) { return s.onBody(m) })
 	case holding, waiting:
-		if refused := s.hold(m.GetBody()); refused != nil {
+		if refused := s.body.add(s.server, m.GetBody(), s.head.bytes, tooLarge(s.server.maxBody)); refused != nil {
 			return s.refuse(refused)
 		}
 		if s.state == waiting {
@@ -228,7 +270,11 @@ func (s *stream) onTrailers() (done bool, err error) {
 			return done, err
 		}
 	case waiting: // the body was empty
-		if refused, err := s.decide(); refused != nil || err != nil {
+		refused, err := s.decide()
+		if refused == nil && s.choice != "" {
+			refused = needsBody // Envoy takes a choice with headers or a body only
+		}
+		if refused != nil || err != nil {
 			return s.refuseOr(refused, err)
 		}
 		s.state = passing
@@ -243,47 +289,48 @@ func (s *stream) onTrailers() (done bool, err error) {
 }
 
 // headless serves a request whose headers Envoy was told not to send. A chain
-// that reads bodies could be deceived then, and its changes would be ignored.
+// that reads bodies or headers could be deceived then, and its changes would be
+// ignored.
 func (s *stream) headless(rest func() (bool, error)) (done bool, err error) {
-	if s.chain.readsBody {
+	c := s.chain
+	if c.readsBody || c.readsResponse || c.chooses || c.auth != nil || len(c.candidates) > 1 {
 		return s.misconfigured("request_header_mode SKIP")
 	}
-	if refused, err := s.decide(); refused != nil || err != nil {
+	s.record.ID, s.record.Time = newID(), time.Now()
+	var refused *refusal
+	if s.profile, refused = c.pick(&s.head); refused == nil {
+		refused, err = s.decide()
+	}
+	if refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
 	s.state = passing
 	return rest()
 }
 
-// hold keeps a chunk, within the limits.
-func (s *stream) hold(chunk []byte) *refusal {
-	n := int64(len(chunk))
-	if int64(len(s.body))+n > s.server.maxBody {
-		return tooLarge(s.server.maxBody)
-	}
-	if s.server.held.Add(n) > s.server.budget {
-		s.server.held.Add(-n)
-		return overBudget
-	}
-	s.held += n
-	if s.body == nil {
-		s.body = chunk // most bodies come in one piece, which is ours already
-	} else {
-		s.body = join(s.body, chunk, s.head.bytes)
-	}
-	return nil
+// release gives the bodies up, and everything that refers to them: the stream
+// may go on for as long as the response takes.
+func (s *stream) release() {
+	s.releaseRequest()
+	s.result.release(s.server)
+	s.done.Reset()
+	s.run = run{}
 }
 
-// release gives the body up, and everything that refers to it: the stream may
-// go on for as long as the response takes.
-func (s *stream) release() {
-	s.server.held.Add(-s.held)
-	s.held, s.body = 0, nil
+func (s *stream) releaseRequest() {
+	s.body.release(s.server)
 	s.doc.Reset()
-	s.run = run{}
 	s.chunk.chunk.Body = nil
 	if cap(s.out) > maxKept {
 		s.out = nil
+	}
+}
+
+// sent gives up what the response does not need.
+func (s *stream) sent() {
+	s.chunk.chunk.Body = nil
+	if !s.inspects() {
+		s.release()
 	}
 }
 
@@ -297,26 +344,32 @@ func (s *stream) send(end bool) (done bool, err error) {
 	if refused, err := s.decide(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
-	body := s.edited()
+	body := s.edited(&s.doc, s.body.bytes)
 	set, remove := contentLength(released(end), s.head.length, len(body))
-	s.state = passing
-	if err := s.conn.Send(s.headers.with(set, remove)); err != nil {
+	if err := s.approve(set, remove); err != nil {
 		return true, err
 	}
+	if err := s.stream(body, end, s.chunk.requestChunk); err != nil {
+		return true, err
+	}
+	s.sent()
+	return end && s.mayLeave(), nil
+}
+
+// stream sends a body on in pieces.
+func (s *stream) stream(body []byte, end bool, reply func([]byte, bool) *extprocv3.ProcessingResponse) error {
 	for {
 		n := min(len(body), chunkSize)
 		last := n == len(body)
 		if n > 0 || end {
-			if err := s.conn.Send(s.chunk.requestChunk(body[:n], last && end)); err != nil {
-				return true, err
+			if err := s.conn.Send(reply(body[:n], last && end)); err != nil {
+				return err
 			}
 		}
 		if body = body[n:]; last {
-			break
+			return nil
 		}
 	}
-	s.release()
-	return end && s.mayLeave(), nil
 }
 
 // replace decides about a body that Envoy holds in its buffer.
@@ -324,65 +377,113 @@ func (s *stream) replace(end bool) (done bool, err error) {
 	if refused, err := s.decide(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
-	reply := passRequestBody
+	var body []byte
+	var set []*corev3.HeaderValueOption
+	var remove []string
 	if s.doc.Changed() {
-		body := s.edited()
-		set, remove := contentLength(released(end), s.head.length, len(body))
-		reply = wholeBody(body, set, remove)
+		body = s.edited(&s.doc, s.body.bytes)
+		set, remove = contentLength(released(end), s.head.length, len(body))
+	}
+	if s.choice != "" {
+		remove = append(remove[:len(remove):len(remove)], choiceHeader)
 	}
 	s.state = passing
-	err = s.conn.Send(reply)
-	s.release()
+	err = s.conn.Send(wholeBody(body, set, remove, s.metadata(), s.choice != ""))
+	s.sent()
 	return err != nil || end && s.mayLeave(), err
 }
 
-// edited is the body with its edits.
-func (s *stream) edited() []byte {
-	if !s.doc.Changed() {
-		return s.body
+// edited is a body with its edits.
+func (s *stream) edited(doc *llm.Doc, body []byte) []byte {
+	if !doc.Changed() {
+		return body
 	}
-	n := s.doc.Len()
+	n := doc.Len()
 	if n > cap(s.out) {
 		s.out = make([]byte, 0, n)
 	}
-	s.out = s.doc.Append(s.out[:0])
+	s.out = doc.Append(s.out[:0])
 	return s.out
 }
 
 // decide runs the chain on what is known of the request. It returns nil if the
-// request may go on, with its edits in doc.
+// request may go on, with its edits in doc and the backend in choice.
 func (s *stream) decide() (refused *refusal, err error) {
 	began := time.Now()
 	s.record.Chain, s.record.Verdict = s.chain.ref, Passed
-	s.run = run{
-		chain: s.chain.Chain, timeout: s.server.stepTimeout, log: s.server.log, record: &s.record,
-	}
-	ctx := s.conn.Context()
-	switch {
-	case len(s.body) > 0:
-		if err := s.doc.Scan(llm.ChatCompletions, s.body); err != nil {
-			refused = badJSON(err)
-			break
-		}
-		s.run.prompt = &s.doc
-		refused, err = s.run.do(ctx)
-	case s.chain.readsBody && (s.chain.model != "" || expectsBody(s.head.method)):
-		refused = needsBody
-	default:
-		refused, err = s.run.do(ctx)
-	}
+	s.run = run{server: s.server, chain: s.chain.Chain, profile: s.profile, record: &s.record}
+	refused, err = s.judge()
 	if err != nil {
 		return nil, err
 	}
 	s.record.Duration = time.Since(began)
-	if refused == nil {
+	if refused == nil && !s.inspects() {
 		s.account()
 	}
 	return refused, nil
 }
 
-// account tells what was decided.
+func (s *stream) judge() (refused *refusal, err error) {
+	var model string
+	named := false
+	p := s.profile
+	switch {
+	case len(s.body.bytes) > 0:
+		if err := s.doc.Scan(llm.ChatCompletions, s.body.bytes); err != nil {
+			return badJSON(err), nil
+		}
+		s.run.doc = &s.doc
+		model, _ = s.doc.Model()
+		named = s.doc.NamesModel()
+		if s.inspects() && s.doc.Streams() && !p.observe {
+			return noStream, nil
+		}
+	case s.chain.readsBody && (s.chain.needsBody(p) || expectsBody(s.head.method)):
+		return needsBody, nil
+	}
+	if p != nil {
+		if refused := p.permits(model, named); refused != nil {
+			return refused, nil
+		}
+		if len(p.stages) > 0 || len(p.replies) > 0 {
+			s.run.call = s.head.call()
+		}
+		if refused, err := s.run.do(s.conn.Context(), p.stages); refused != nil || err != nil {
+			return refused, err
+		}
+	}
+	b, service, refused := s.chain.choose(p, s.run.tags, model)
+	if refused != nil || b == nil {
+		return refused, nil
+	}
+	if s.record.Service = service; s.chain.chooses {
+		s.choice, s.record.Backend = b.choice, b.name
+	}
+	if b.model == "" {
+		return nil, nil
+	}
+	if s.run.doc == nil {
+		return needsBody, nil
+	}
+	if err := s.doc.Apply(b.edit); err != nil {
+		return badMessages(err), nil
+	}
+	return nil, nil
+}
+
+// needsBody tells whether a request without a body cannot be served.
+func (c *Chain) needsBody(p *profile) bool {
+	return p != nil && p.rule == config.ModelsListed && !p.observe ||
+		slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
+}
+
+// account tells what was decided, once.
 func (s *stream) account() {
+	if s.accounted || s.record.Chain == "" {
+		return
+	}
+	s.accounted = true
+	s.server.ring.add(&s.record)
 	s.record.log(s.conn.Context(), s.server.log)
 	if s.server.decided != nil {
 		s.server.decided(&s.record)
@@ -392,12 +493,21 @@ func (s *stream) account() {
 // refuse answers the request ourselves. The stream is over then.
 func (s *stream) refuse(r *refusal) (done bool, err error) {
 	s.server.count(r.verdict)
+	if s.record.ID == "" {
+		s.record.ID, s.record.Time = newID(), time.Now()
+	}
 	s.record.Chain, s.record.Reason = s.chain.ref, r.code
 	s.record.Verdict = r.verdict
+	if r.verdict == Rejected {
+		s.record.Reason = reasonOf(r.code)
+	}
 	s.account()
-	s.state = gone
+	s.state, s.reply = gone, gone
+	m := r.reply(s.head.errors(), s.record.ID)
+	s.choice = ""
+	attach(m, s.metadata())
 	s.release()
-	return true, s.conn.Send(r.reply())
+	return true, s.conn.Send(m)
 }
 
 func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
@@ -414,7 +524,7 @@ func (s *stream) misconfigured(what string) (done bool, err error) {
 		s.server.log.LogAttrs(context.Background(), slog.LevelError,
 			"the ext_proc filter does not show us what the chain must read; requests are refused with 500",
 			slog.String("chain", s.chain.ref), slog.String("filter", what),
-			slog.String("needed", "request_header_mode SEND with request_body_mode FULL_DUPLEX_STREAMED or BUFFERED"))
+			slog.String("needed", "header modes SEND and body modes FULL_DUPLEX_STREAMED or BUFFERED, of requests, and of responses where the profile has response stages"))
 	}
 	return s.refuse(unreadable)
 }

@@ -266,7 +266,7 @@ func TestWhatIsRefused(t *testing.T) {
 				continue
 			}
 			body := out.Immediate.GetBody()
-			if h := out.Immediate.GetHeaders().GetSetHeaders(); !json.Valid(body) || len(h) != 1 || string(h[0].GetHeader().GetRawValue()) != "application/json" {
+			if h := out.Immediate.GetHeaders().GetSetHeaders(); !json.Valid(body) || len(h) != 2 || string(h[0].GetHeader().GetRawValue()) != "application/json" || h[1].GetHeader().GetKey() != extprocsvc.IDHeader {
 				t.Errorf("%s: body %s, headers %v", c.name, body, h)
 			}
 		}

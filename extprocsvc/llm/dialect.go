@@ -33,13 +33,14 @@ type field struct {
 type meaning uint8
 
 const (
-	skipped   meaning = iota
-	modelName         // the model, usually a string
-	messages          // the list of elements
-	message           // the message of an element
-	role              // the role of a message
-	content           // text, null, or a list of texts and part objects
-	text              // text
+	skipped    meaning = iota
+	modelName          // the model, usually a string
+	streamFlag         // whether the answer is to be a stream
+	messages           // the list of elements
+	message            // the message of an element
+	role               // the role of a message
+	content            // text, null, or a list of texts and part objects
+	text               // text
 )
 
 // ChatCompletions is OpenAI's Chat Completions API, POST /v1/chat/completions,
@@ -50,6 +51,7 @@ var ChatCompletions = &Dialect{
 	Name: "OpenAI Chat Completions",
 	top: object{
 		{[]byte("model"), modelName},
+		{[]byte("stream"), streamFlag},
 		{[]byte("messages"), messages},
 	},
 	message: object{

@@ -14,15 +14,16 @@ type Doc struct {
 	dialect *Dialect
 	body    []byte
 
-	open  int32 // behind the opening brace
-	empty bool  // the body is {}
-	model span  // the value with its quotes
-	first int32 // behind the opening bracket of the messages; 0: there are none
-	last  int32 // at their closing bracket
-	count int32 // messages in the body
-	texts []found
-	role  span  // of the message that is being scanned
-	odd   error // why the messages cannot be read
+	open    int32 // behind the opening brace
+	empty   bool  // the body is {}
+	model   span  // the value with its quotes
+	first   int32 // behind the opening bracket of the messages; 0: there are none
+	last    int32 // at their closing bracket
+	count   int32 // messages in the body
+	texts   []found
+	role    span  // of the message that is being scanned
+	streams bool  // the answer is to be a stream
+	odd     error // why the messages cannot be read
 
 	// Edits lie in new, and splices say what goes where, sorted by offset.
 	new      []byte
@@ -91,6 +92,12 @@ func (d *Doc) Model() (name string, ok bool) {
 	}
 	return string(AppendUnquoted(nil, quoted[1:len(quoted)-1])), true
 }
+
+// NamesModel tells whether the body names a model, be it with a string or not.
+func (d *Doc) NamesModel() bool { return d.model != span{} || d.newModel != span{} }
+
+// Streams tells whether the body asks for a stream of events.
+func (d *Doc) Streams() bool { return d.streams }
 
 // Text is one text of the prompt.
 type Text struct {

@@ -168,6 +168,10 @@ func (s *scanner) found(what meaning) bool {
 		ok := s.value()
 		d.model = span{int32(at), int32(s.i)}
 		return ok
+	case streamFlag:
+		ok := s.value()
+		d.streams = ok && string(s.b[at:s.i]) == "true"
+		return ok
 	case messages:
 		return s.list()
 	case message:

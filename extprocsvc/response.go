@@ -1,0 +1,138 @@
+package extprocsvc
+
+import (
+	"strconv"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/attache-dev/attache/extprocsvc/llm"
+)
+
+// onResponseHeaders holds what response stages have to see: the complete
+// answers of the model. Everything else is passed on as its mode wants it.
+func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
+	decided := s.state == passing
+	s.abandon()
+	s.reply = passing
+	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {
+		return false, s.conn.Send(passResponseHeaders)
+	}
+	s.answer = readHead(m.GetHeaders().GetHeaders())
+	if code, _ := strconv.Atoi(s.answer.first(":status")); code < 200 || code > 299 {
+		return false, s.conn.Send(passResponseHeaders)
+	}
+	switch {
+	case s.answer.refused != nil, s.answer.body != nil, s.answer.first("content-type") == "":
+		return s.unseen(unreadableResponse, nil)
+	case s.answer.bytes > s.server.maxBody:
+		return s.unseen(largeResponse, nil)
+	}
+	if s.reply = s.response.state; s.reply == waiting {
+		return false, s.conn.Send(passResponseHeaders)
+	}
+	return false, nil
+}
+
+// unseen ends a response that no stage can look at; a profile that is only
+// observed lets it pass, with what is held of it.
+func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err error) {
+	if !s.profile.observe {
+		return s.refuse(r)
+	}
+	s.record.Reason = r.code
+	s.account()
+	was := s.reply
+	s.reply = passing
+	if was == waiting {
+		return false, s.conn.Send(passResponseBody)
+	}
+	if err := s.conn.Send(passResponseHeaders); err != nil || chunk == nil {
+		return err != nil, err
+	}
+	held := append(s.result.bytes[:len(s.result.bytes):len(s.result.bytes)], chunk.GetBody()...)
+	err = s.stream(held, chunk.GetEndOfStream(), s.chunk.responseChunk)
+	s.release()
+	return err != nil, err
+}
+
+func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
+	switch s.reply {
+	case holding, waiting:
+		if refused := s.result.add(s.server, m.GetBody(), s.answer.bytes, largeResponse); refused != nil {
+			return s.unseen(refused, m)
+		}
+		switch {
+		case s.reply == waiting:
+			return s.replaceResponse(m.GetEndOfStream())
+		case m.GetEndOfStream():
+			return s.sendResponse(true)
+		}
+		return false, nil
+	default:
+		if s.response.echo {
+			return false, s.conn.Send(s.chunk.echo(m, true))
+		}
+		return false, s.conn.Send(passResponseBody)
+	}
+}
+
+func (s *stream) onResponseTrailers() (done bool, err error) {
+	if s.reply == holding {
+		if done, err := s.sendResponse(false); done || err != nil {
+			return done, err
+		}
+	}
+	return false, s.conn.Send(passResponseTrailers)
+}
+
+// sendResponse decides about a response that was held and sends it on behind
+// its headers.
+func (s *stream) sendResponse(end bool) (done bool, err error) {
+	if refused, err := s.decideResponse(); refused != nil || err != nil {
+		return s.refuseOr(refused, err)
+	}
+	body := s.edited(&s.done, s.result.bytes)
+	set, remove := contentLength(released(end), s.answer.length, len(body))
+	s.reply = passing
+	if err := s.conn.Send(responseHeaders(set, remove, s.metadata())); err != nil {
+		return true, err
+	}
+	err = s.stream(body, end, s.chunk.responseChunk)
+	s.release()
+	return err != nil, err
+}
+
+// replaceResponse decides about a response that Envoy holds in its buffer.
+func (s *stream) replaceResponse(end bool) (done bool, err error) {
+	if refused, err := s.decideResponse(); refused != nil || err != nil {
+		return s.refuseOr(refused, err)
+	}
+	s.reply = passing
+	if s.done.Changed() {
+		body := s.edited(&s.done, s.result.bytes)
+		set, remove := contentLength(released(end), s.answer.length, len(body))
+		err = s.conn.Send(wholeResponse(body, set, remove, s.metadata()))
+	} else {
+		err = s.conn.Send(wholeResponse(nil, nil, nil, s.metadata()))
+	}
+	s.release()
+	return err != nil, err
+}
+
+// decideResponse runs the response stages.
+func (s *stream) decideResponse() (refused *refusal, err error) {
+	began := time.Now()
+	if scanErr := s.done.Scan(llm.ChatCompletion, s.result.bytes); scanErr == nil {
+		r := &s.run
+		r.response, r.prompt, r.doc = true, r.doc, &s.done
+		refused, err = r.do(s.conn.Context(), s.profile.replies)
+	} else if !s.profile.observe {
+		refused = unreadableResponse
+	}
+	s.record.Duration += time.Since(began)
+	if refused == nil && err == nil {
+		s.account()
+	}
+	return refused, err
+}
