@@ -149,6 +149,19 @@ func (r *Registry) Register(k Kind) {
 // MarshalText writes the rights by the names of their parameters.
 func (r Rights) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// UnmarshalText reads what MarshalText has written.
+func (r *Rights) UnmarshalText(text []byte) error {
+	*r = 0
+	for word := range strings.SplitSeq(string(text), "+") {
+		for _, n := range rightNames {
+			if n.name == word {
+				*r |= n.right
+			}
+		}
+	}
+	return nil
+}
+
 // Names returns the names of the kinds, sorted.
 func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 

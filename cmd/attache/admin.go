@@ -21,6 +21,18 @@ type statusReport struct {
 	Config  configReport  `json:"config"`
 	XDS     xds.Status    `json:"xds"`
 	ExtProc extProcReport `json:"extProc"`
+	// Processors are those that depend on something outside.
+	Processors []processorReport `json:"processors,omitempty"`
+}
+
+// processorReport is extprocsvc.Finding.
+type processorReport struct {
+	Name    string `json:"name"`
+	Where   string `json:"where"`
+	Checked bool   `json:"checked"`
+	Error   string `json:"error,omitempty"`
+	// Refused tells that the error stays until somebody edits something.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // extProcReport is extprocsvc.Stats; the counters begin at the start.
@@ -64,6 +76,13 @@ func (s *services) status() statusReport {
 	}
 	x := s.app.extproc.Stats()
 	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs}
+	for _, f := range s.app.extproc.Findings() {
+		p := processorReport{Name: f.Processor, Where: f.Where, Checked: f.Checked, Refused: f.Refused}
+		if f.Err != nil {
+			p.Error = f.Err.Error()
+		}
+		r.Processors = append(r.Processors, p)
+	}
 	if state.Refused != nil {
 		r.Config.RefusedAt = &state.RefusedAt
 	}
@@ -75,13 +94,24 @@ func (s *services) status() statusReport {
 
 func (s *services) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(s.status()) // the client has gone away
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.status()) })
+	mux.HandleFunc("GET /explain/{id}", func(w http.ResponseWriter, r *http.Request) {
+		record, ok := s.app.extproc.Explain(r.PathValue("id"))
+		if !ok {
+			http.Error(w, "no decision of this id is remembered", http.StatusNotFound)
+			return
+		}
+		answerJSON(w, record)
 	})
+	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) { answerJSON(w, s.app.extproc.Latest(100)) })
 	return mux
+}
+
+func answerJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // the client has gone away
 }
 
 // statsHandler serves Prometheus metrics, under agentgateway's two paths.
@@ -150,16 +180,40 @@ var metricRows = []metric{
 		func(r statusReport) float64 { return float64(r.ExtProc.StaleRefs) }),
 }
 
+// The metrics with a row for each processor.
+var (
+	processorCalls = prometheus.NewDesc("attache_processor_calls_total", "Calls of a processor, by what it said.", []string{"processor", "verdict"}, nil)
+	processorTime  = prometheus.NewDesc("attache_processor_seconds_total", "Time that a processor took.", []string{"processor"}, nil)
+	processorUp    = prometheus.NewDesc("attache_processor_up", "1 if a processor that depends on something outside can do its work, 0 if not.", []string{"processor", "where"}, nil)
+)
+
 func (m metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, row := range metricRows {
 		ch <- row.desc
 	}
+	ch <- processorCalls
+	ch <- processorTime
+	ch <- processorUp
 }
 
 func (m metrics) Collect(ch chan<- prometheus.Metric) {
 	report := m.s.status()
 	for _, row := range metricRows {
 		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(report))
+	}
+	for _, c := range m.s.app.extproc.Calls() {
+		for _, v := range []struct {
+			verdict string
+			n       int64
+		}{{"passed", c.Passed}, {"rejected", c.Rejected}, {"failed", c.Failed}, {"skipped", c.Skipped}} {
+			ch <- prometheus.MustNewConstMetric(processorCalls, prometheus.CounterValue, float64(v.n), c.Processor, v.verdict)
+		}
+		ch <- prometheus.MustNewConstMetric(processorTime, prometheus.CounterValue, c.Time.Seconds(), c.Processor)
+	}
+	for _, p := range report.Processors {
+		if p.Checked {
+			ch <- prometheus.MustNewConstMetric(processorUp, prometheus.GaugeValue, number(p.Error == ""), p.Name, p.Where)
+		}
 	}
 }
 

@@ -176,6 +176,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, err)
 	}
 	defer watcher.Close()
+	defer s.app.extproc.Close()
 	watcher.Set([]string{s.flags.file})
 	if err := s.app.start(); err != nil {
 		printMistakes(s.stderr, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,17 +20,11 @@ func statusCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
 		return code
 	}
-	addr := *admin
-	if addr == "" {
-		addr = os.Getenv("ADMIN_ADDR")
-	}
-	if addr == "" {
-		addr = "localhost:15000"
-	}
+	addr := adminAddr(*admin)
 	body, err := fetch(ctx, addr, "/status")
 	if err != nil {
 		fail(stderr, exitFailure, err)
-		hint(stderr, "--admin or $ADMIN_ADDR tells where the process answers (config.adminAddr)")
+		hint(stderr, adminHint)
 		return exitFailure
 	}
 	if *asJSON {
@@ -77,6 +72,22 @@ func printStatus(w io.Writer, r *statusReport) {
 	if len(r.XDS.Nodes) == 0 {
 		fmt.Fprintln(w, "no Envoy is connected")
 	}
+	for _, p := range r.Processors {
+		switch {
+		case p.Error != "":
+			fmt.Fprintf(w, "processor %s, %s: %s\n", p.Name, p.Where, p.Error)
+		case !p.Checked:
+			fmt.Fprintf(w, "processor %s, %s: not checked yet\n", p.Name, p.Where)
+		}
+	}
+}
+
+const adminHint = "--admin or $ADMIN_ADDR tells where the process answers (config.adminAddr)"
+
+// adminAddr is where a running process answers: what the flag says, else the
+// environment, else the default.
+func adminAddr(given string) string {
+	return cmp.Or(given, os.Getenv("ADMIN_ADDR"), "localhost:15000")
 }
 
 // fetch asks the HTTP server at an ADDR.
