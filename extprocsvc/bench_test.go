@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -236,5 +237,61 @@ func contender(b *testing.B, name string) (client extprocv3.ExternalProcessorCli
 			b.Fatal(err)
 		}
 		return n
+	}
+}
+
+// BenchmarkParallel compares a stage of four steps side by side with its
+// slowest step alone: 20 ms of waiting, as for a processor on another machine.
+func BenchmarkParallel(b *testing.B) {
+	slow := `{name: slow, type: sleepy, params: {ms: 20}}`
+	for _, c := range []struct{ name, stage string }{
+		{"one", `
+  - {name: s, steps: [{name: slow}]}`},
+		{"four", `
+  - {name: s, concurrency: parallel, steps: [{name: slow, params: {ms: 5}}, {name: slow, params: {ms: 10}}, {name: slow}, {name: slow, params: {ms: 15}}]}`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := start(b, fakes.Build, extprocsvc.Options{}, stages("failClosed", c.stage, slow))
+			for b.Loop() {
+				s.do(b, duplex(s.ref(0)), extproctest.Post(`{"messages":[]}`))
+			}
+		})
+	}
+}
+
+// BenchmarkHeldBody measures what a request occupies while it is decided
+// about, and behind that: heap-while/body and heap-after/body are ratios.
+func BenchmarkHeldBody(b *testing.B) {
+	const size = 8 << 20
+	body := `{"messages":[{"role":"user","content":"` + strings.Repeat("a", size) + `"}]}`
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	s := start(b, fakes.Build, extprocsvc.Options{}, stages("failClosed", `
+  - {name: s, steps: [{name: meet}]}`, `{name: meet, type: meeting}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		k := s.begin(b, 0)
+		before := heap()
+		m := extproctest.Post(body)
+		k.send(headers(m))
+		for at := 0; at < len(body); at += 64 << 10 {
+			end := min(at+64<<10, len(body))
+			k.send(chunk(body[at:end], end == len(body)))
+		}
+		meetings <- struct{}{}
+		b.ReportMetric(float64(heap()-before)/size, "heap-while/body")
+		meetings <- struct{}{}
+		for got := 0; got < len(body); {
+			got += len(k.recv().GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse().GetBody())
+		}
+		b.ReportMetric(float64(heap()-before)/size, "heap-after/body")
+		if err := k.end(); !errors.Is(err, io.EOF) {
+			b.Fatal(err)
+		}
 	}
 }

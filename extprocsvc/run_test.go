@@ -29,6 +29,24 @@ var fakes = func() *extprocsvc.Registry {
 		},
 	})
 	r.Register(extprocsvc.Kind{
+		Name: "replier", Phases: extprocsvc.ResponsePhase, ReadsBody: true,
+		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+			f := &replier{}
+			return f, s.Params.Decode(f)
+		},
+	})
+	r.Register(extprocsvc.Kind{
+		Name: "sleepy", Phases: extprocsvc.InputPhase,
+		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+			f := &sleepy{}
+			return f, s.Params.Decode(f)
+		},
+	})
+	r.Register(extprocsvc.Kind{
+		Name: "meeting", Phases: extprocsvc.InputPhase, ReadsBody: true,
+		New: func(extprocsvc.Setup) (extprocsvc.Processor, error) { return meeting{}, nil },
+	})
+	r.Register(extprocsvc.Kind{
 		Name: "blind", Phases: extprocsvc.InputPhase,
 		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 			f := &fake{}
@@ -75,6 +93,65 @@ func (f *fake) ProcessRequest(ctx context.Context, r *extprocsvc.Request) (extpr
 	}
 	if len(f.Rules) > 0 {
 		res.Edits = []llm.Edit{llm.AddSystem(f.Rules...)}
+	}
+	return res, nil
+}
+
+// sleepy takes its time.
+type sleepy struct {
+	MS int `yaml:"ms"`
+}
+
+func (f *sleepy) ProcessRequest(ctx context.Context, _ *extprocsvc.Request) (extprocsvc.Result, error) {
+	select {
+	case <-time.After(time.Duration(f.MS) * time.Millisecond):
+	case <-ctx.Done():
+	}
+	return extprocsvc.Result{}, ctx.Err()
+}
+
+// meeting waits twice for somebody who looks at it.
+type meeting struct{}
+
+var meetings = make(chan struct{})
+
+func (meeting) ProcessRequest(context.Context, *extprocsvc.Request) (extprocsvc.Result, error) {
+	<-meetings
+	<-meetings
+	return extprocsvc.Result{}, nil
+}
+
+// replier looks at responses.
+type replier struct {
+	Tags []string `yaml:"tags"`
+	// Put replaces the choices.
+	Put string `yaml:"put"`
+	Say string `yaml:"say"`
+	Do  string `yaml:"do"`
+}
+
+func (f *replier) ProcessResponse(ctx context.Context, r *extprocsvc.Response) (extprocsvc.Result, error) {
+	switch f.Do {
+	case "fail":
+		return extprocsvc.Result{}, &extprocsvc.StepError{Status: 502, Msg: "no luck"}
+	case "wait":
+		<-ctx.Done()
+		return extprocsvc.Result{}, errors.New("interrupted")
+	}
+	res := extprocsvc.Result{Tags: f.Tags}
+	if f.Put != "" {
+		res.Edits = []llm.Edit{llm.ReplaceList([]byte(f.Put))}
+	}
+	if f.Say != "" {
+		detail := f.Say
+		for _, d := range []*llm.Doc{r.Prompt, r.Completion} {
+			if d != nil {
+				for t := range d.Texts() {
+					detail += "|" + string(t.Raw)
+				}
+			}
+		}
+		res.Rejection = &extprocsvc.Rejection{Code: "AIGW_RATE_LIMIT", Detail: detail}
 	}
 	return res, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,11 @@ type Outcome struct {
 	Client *Message
 	// Left tells that the server ended the stream before Envoy did.
 	Left bool
+	// Metadata is the dynamic metadata that the server has set, by namespace,
+	// later values over earlier ones.
+	Metadata map[string]any
+	// Rerouted tells that Envoy looked for the route again.
+	Rerouted bool
 }
 
 // String is "the client gets STATUS BODY" or "the model gets BODY".
@@ -112,7 +118,7 @@ func (o Outcome) String() string {
 // Do sends a request through the filter, and the response of the upstream, if
 // the request gets there. The error is the server's gRPC error, or tells what
 // the server did that Envoy would not have accepted.
-func (f Filter) Do(ctx context.Context, client extprocv3.ExternalProcessorClient, request, response Message) (Outcome, error) {
+func (f Filter) Do(ctx context.Context, client extprocv3.ExternalProcessorClient, request, response Message) (out Outcome, err error) {
 	// Ending the context is how Envoy ends a stream: by resetting it.
 	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(ctx, f.Metadata...))
 	defer cancel()
@@ -120,15 +126,15 @@ func (f Filter) Do(ctx context.Context, client extprocv3.ExternalProcessorClient
 	if err != nil {
 		return Outcome{}, err
 	}
-	x := &exchange{filter: f, rpc: rpc, replies: make(chan reply), stop: ctx.Done()}
+	x := &exchange{filter: f, rpc: rpc, replies: make(chan reply), stop: ctx.Done(), metadata: map[string]any{}}
 	finished := make(chan struct{})
 	go x.receive(finished)
 	defer func() {
 		cancel()
 		<-finished
+		out.Metadata, out.Rerouted = x.metadata, x.rerouted
 	}()
 
-	var out Outcome
 	up, err := x.through(&direction{
 		name: "request", mode: f.Request, headers: !f.SkipRequestHeaders, trailers: f.Trailers, wrap: wrapRequest, unwrap: unwrapRequest,
 	}, request)
@@ -178,6 +184,8 @@ type exchange struct {
 	begun     bool // the first message was sent
 	left      bool // the server ended the stream with OK
 	immediate *extprocv3.ImmediateResponse
+	metadata  map[string]any
+	rerouted  bool
 }
 
 type reply struct {
@@ -236,6 +244,14 @@ func (x *exchange) next() (m *extprocv3.ProcessingResponse, ok bool, err error) 
 		return nil, false, nil
 	case r.err != nil:
 		return nil, false, r.err
+	}
+	maps.Copy(x.metadata, r.message.GetDynamicMetadata().AsMap())
+	for _, c := range []*extprocv3.CommonResponse{r.message.GetRequestHeaders().GetResponse(), r.message.GetRequestBody().GetResponse()} {
+		// Envoy ignores the wish without a mutation of headers.
+		m := c.GetHeaderMutation()
+		x.rerouted = x.rerouted || c.GetClearRouteCache() && len(m.GetSetHeaders())+len(m.GetRemoveHeaders()) > 0
+	}
+	switch {
 	case r.message.GetImmediateResponse() != nil:
 		x.immediate = r.message.GetImmediateResponse()
 		return nil, false, nil
