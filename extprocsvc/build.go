@@ -96,11 +96,11 @@ func (b *builder) errorf(path string, kind config.Kind, format string, args ...a
 
 func (b *builder) profile(p *config.Profile) {
 	out := builtProfile{profile: profile{
-		name: escape(p.Name), models: p.Models, rule: p.ModelRule, observe: p.Observe,
+		name: escape(p.Name), models: p.Models, rule: p.ModelRule, observe: p.Observe, failure: p.FailureMode,
 	}}
 	out.stages = b.stages(p, InputPhase, p.InputStages, &out.content)
 	out.replies = b.stages(p, ResponsePhase, p.ResponseStages, &out.content)
-	out.content = append(out.content, p.Models, p.ModelRule, p.Observe)
+	out.content = append(out.content, p.Models, p.ModelRule, p.Observe, p.FailureMode)
 	b.profiles[p] = out
 }
 
@@ -254,7 +254,7 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 	}
 	settings := slices.ContainsFunc(c.backends, func(be *backend) bool { return be.model != "" })
 	switch {
-	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil, rt == nil && c.depends():
+	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil, rt == nil && depends(ep):
 		c.name = place
 		content = append(content, backends)
 	case len(c.candidates) == 1:
@@ -273,11 +273,11 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 	return b.share(c, content, rt)
 }
 
-// depends tells whether what the chain does depends on whether there is a
-// route behind it.
-func (c *Chain) depends() bool {
-	return slices.ContainsFunc(c.candidates, func(p candidate) bool {
-		return len(p.replies) > 0 || p.rule != config.ModelsUnchecked
+// depends tells whether what profiles do depends on whether there is a route
+// behind them.
+func depends(ep *config.ExtProc) bool {
+	return ep != nil && slices.ContainsFunc(ep.Profiles, func(c *config.Candidate) bool {
+		return len(c.Profile.ResponseStages) > 0 || c.Profile.ModelRule != config.ModelsUnchecked || len(c.Profile.Services) > 0
 	})
 }
 
@@ -325,6 +325,9 @@ func (b *builder) candidate(c *Chain, rt *config.Route, from *config.Candidate) 
 	p := built.profile
 	cand := candidate{selector: newSelector(from.Selector), profile: &p}
 	content = []any{cand.selector.content(), p.name, built.content}
+	if rt == nil { // there is a 404 behind the chain: no model, no backend, no answer of a model
+		p.rule, p.replies = config.ModelsUnchecked, nil
+	}
 	for _, s := range from.Profile.Services {
 		if rt == nil {
 			break
@@ -348,10 +351,10 @@ func (b *builder) candidate(c *Chain, rt *config.Route, from *config.Candidate) 
 			}
 		}
 	}
-	if p.rule != config.ModelsUnchecked && !p.observe && rt != nil && !c.listsModels {
+	if p.rule != config.ModelsUnchecked && !p.observe && !c.listsModels {
 		c.readsBody = true
 	}
-	if len(p.replies) > 0 && rt != nil {
+	if len(p.replies) > 0 {
 		// The request tells whether the answer is to be a stream.
 		c.readsResponse, c.readsBody = true, true
 	}

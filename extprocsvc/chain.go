@@ -56,10 +56,11 @@ func (c *Chain) Name() string { return c.name }
 func (c *Chain) Ref() string { return c.ref }
 
 // FailOpen tells whether Envoy may let requests pass while we are not
-// available. It is never true where tokens are verified, models are listed or
-// AI settings take part.
+// available. It is never true where a profile fails closed, tokens are verified,
+// models are listed or AI settings take part.
 func (c *Chain) FailOpen() bool {
 	return c.failOpen && c.auth == nil && !c.listsModels &&
+		!slices.ContainsFunc(c.candidates, func(p candidate) bool { return p.failure == config.FailClosed }) &&
 		!slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
 }
 
@@ -106,6 +107,7 @@ type profile struct {
 	rule            config.ModelRule
 	services        []service
 	observe         bool
+	failure         config.FailureMode
 }
 
 // A service chooses a backend.

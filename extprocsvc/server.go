@@ -200,6 +200,7 @@ func (s *Server) count(v Verdict) {
 		s.rejections.Add(1)
 	case Refused:
 		s.refusals.Add(1)
+	case Answered:
 	default:
 		s.errors.Add(1)
 	}
