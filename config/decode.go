@@ -14,7 +14,8 @@ import (
 // Struct fields name their key in a tag, `yaml:"name"`, with the option
 // ",required". A blank field with the tag `notyet:"a b"` lists keys that
 // agentgateway has and Attaché does not, `notyetF5:"a b"` those of F5 AI
-// Gateway; they get an error of their own kind.
+// Gateway, `refused:"a b"` those with an answer in refused.go; they get an error
+// of their own kind.
 // Absent, null and empty blocks leave the zero value; a pointer tells them
 // apart: null is absent, an empty block is not.
 type decoder struct {
@@ -144,8 +145,8 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			continue
 		}
 		e := &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path()}
-		if dialect, ok := s.notYet[key.name]; ok {
-			e.Kind, e.Msg = Unsupported, "valid "+dialect+" key, not supported yet"
+		if msg, ok := s.notYet[key.name]; ok {
+			e.Kind, e.Msg = Unsupported, msg
 		} else {
 			e.Kind, e.Msg = UnknownKey, "unknown key; "+suggest(key.name, append(words(s.notYet), s.names...), s.names)
 		}
@@ -163,12 +164,16 @@ type shape struct {
 	fields   map[string]int
 	names    []string // in the order of the fields
 	required []string
-	notYet   map[string]string // key to the dialect that has it
+	notYet   map[string]string // key to what is said about it
 }
 
-// notYetTags are the struct tags for keys that Attaché does not do, with the
-// dialect that has them.
-var notYetTags = map[string]string{"notyet": "agentgateway", "notyetF5": "F5 AI Gateway"}
+// notYetTags are the struct tags for keys that Attaché does not do, with what
+// is said about them.
+var notYetTags = map[string]func(key string) string{
+	"notyet":   func(string) string { return "valid agentgateway key, not supported yet" },
+	"notyetF5": func(string) string { return "valid F5 AI Gateway key, not supported yet" },
+	"refused":  func(key string) string { return refusedKeys[key] },
+}
 
 func shapeOf(t reflect.Type) shape {
 	if s, ok := shapes.Load(t); ok {
@@ -177,9 +182,9 @@ func shapeOf(t reflect.Type) shape {
 	s := shape{fields: map[string]int{}, notYet: map[string]string{}}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		for tag, dialect := range notYetTags {
+		for tag, says := range notYetTags {
 			for _, key := range strings.Fields(f.Tag.Get(tag)) {
-				s.notYet[key] = dialect
+				s.notYet[key] = says(key)
 			}
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")

@@ -83,11 +83,18 @@ type fileValue struct {
 }
 
 type fileRoutePolicies struct {
-	_ struct{} `notyet:"requestHeaderModifier responseHeaderModifier requestRedirect urlRewrite requestMirror directResponse cors mcpAuthorization mcpAuthentication mcpGuardrails authorization a2a ai localRateLimit remoteRateLimit jwtAuth basicAuth apiKey oidc extAuthz transformations csrf buffer timeout retry delay backendTunnel"`
+	_ struct{} `notyet:"requestHeaderModifier responseHeaderModifier requestRedirect urlRewrite requestMirror directResponse cors mcpAuthorization mcpAuthentication mcpGuardrails authorization a2a ai localRateLimit remoteRateLimit jwtAuth basicAuth apiKey oidc extAuthz transformations csrf buffer retry delay backendTunnel"`
 
 	ExtProc     *fileExtProc     `yaml:"extProc"`
+	Timeout     *fileTimeout     `yaml:"timeout"`
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
+}
+
+type fileTimeout struct {
+	_ struct{} `notyet:"backendRequestTimeout"`
+
+	RequestTimeout fileDuration `yaml:"requestTimeout"`
 }
 
 type fileGatewayPolicy struct {
@@ -113,14 +120,32 @@ type fileExtProc struct {
 	_ struct{} `notyet:"service backend policies metadataContext requestAttributes responseAttributes processingOptions conditional"`
 
 	Host        string `yaml:"host"`
-	Profile     string `yaml:"profile"`
 	FailureMode string `yaml:"failureMode"`
+
+	// What follows is ours, with F5's words for a policy and a route.
+	Profile        string              `yaml:"profile"`
+	Profiles       []fileCandidate     `yaml:"profiles"`
+	Authentication *fileAuthentication `yaml:"authentication"`
+	Schema         string              `yaml:"schema"`
+}
+
+// fileCandidate is F5's policies[].profiles[].
+type fileCandidate struct {
+	Name     string        `yaml:"name,required"`
+	Selector *fileSelector `yaml:"selector"`
+}
+
+type fileAuthentication struct {
+	SigningKeyFile  string `yaml:"jwtSigningKeyFile"`
+	SigningKeyType  string `yaml:"jwtSigningKeyType"`
+	AllowUnverified bool   `yaml:"insecureAllowUnverifiedJWT"`
 }
 
 type fileBackend struct {
 	_ struct{} `notyet:"service backend internal dynamic mcp aws routeGroup invalid"`
 
 	Weight   *uint32              `yaml:"weight"`
+	Name     string               `yaml:"name"` // ours, for services
 	Host     string               `yaml:"host"`
 	AI       *fileAI              `yaml:"ai"`
 	Policies *fileBackendPolicies `yaml:"policies"`
@@ -160,7 +185,12 @@ type fileOpenAI struct {
 }
 
 type fileBackendTLS struct {
-	_ struct{} `notyet:"cert key root hostname insecure insecureHost alpn subjectAltNames keyExchangeGroups spiffe"`
+	_ struct{} `notyet:"hostname insecure insecureHost alpn subjectAltNames keyExchangeGroups spiffe"`
+
+	Root       string `yaml:"root"`
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+	MinVersion string `yaml:"minVersion"` // ours
 }
 
 type fileBackendAuth struct {
@@ -210,26 +240,60 @@ func (k *fileKey) decodeNode(d *decoder, n *node) {
 	}
 }
 
+// The types of F5's two sections serve F5's own file as well. Timeout, failureMode
+// and mode are ours.
+
 type fileProcessor struct {
-	Name   string `yaml:"name,required"`
-	Type   string `yaml:"type,required"`
-	Config Raw    `yaml:"config"`
-	Params Raw    `yaml:"params"`
+	Name        string       `yaml:"name,required"`
+	Type        string       `yaml:"type,required"`
+	Config      Raw          `yaml:"config"`
+	Params      Raw          `yaml:"params"`
+	Timeout     fileDuration `yaml:"timeout"`
+	FailureMode string       `yaml:"failureMode"`
 }
 
 type fileProfile struct {
-	_ struct{} `notyetF5:"models services responseStages limits"`
+	_ struct{} `refused:"outputStages"`
 
-	Name        string      `yaml:"name,required"`
-	InputStages []fileStage `yaml:"inputStages"`
-	Concurrency string      `yaml:"concurrency"`
+	Name           string          `yaml:"name,required"`
+	Models         []fileModel     `yaml:"models"`
+	InputStages    []fileStage     `yaml:"inputStages"`
+	Services       []fileService   `yaml:"services"`
+	ResponseStages []fileStage     `yaml:"responseStages"`
+	Limits         []Raw           `yaml:"limits"`
+	Concurrency    fileConcurrency `yaml:"concurrency"`
+	Mode           string          `yaml:"mode"`
+	FailureMode    string          `yaml:"failureMode"`
+}
+
+type fileModel struct {
+	Name string `yaml:"name,required"`
+}
+
+type fileService struct {
+	Name     string        `yaml:"name,required"`
+	Selector *fileSelector `yaml:"selector"`
 }
 
 type fileStage struct {
-	Name        string        `yaml:"name,required"`
-	Selector    *fileSelector `yaml:"selector"`
-	Concurrency string        `yaml:"concurrency"`
-	Steps       []fileStep    `yaml:"steps,required"`
+	Name        string          `yaml:"name,required"`
+	Selector    *fileSelector   `yaml:"selector"`
+	Concurrency fileConcurrency `yaml:"concurrency"`
+	Steps       []fileStep      `yaml:"steps,required"`
+}
+
+// fileConcurrency is "parallel", or 0 for one step after the other, as F5's log
+// prints it.
+type fileConcurrency string
+
+func (c *fileConcurrency) decodeNode(d *decoder, n *node) {
+	switch {
+	case n.isNull():
+	case n.kind == scalarNode && (n.value == "parallel" || n.value == "0"):
+		*c = fileConcurrency(n.value)
+	default:
+		d.errorf(n, Invalid, "expected parallel, or no concurrency at all for one step after the other")
+	}
 }
 
 type fileSelector struct {
@@ -241,6 +305,10 @@ type fileSelector struct {
 }
 
 type fileStep struct {
-	Name   string `yaml:"name,required"`
-	Params Raw    `yaml:"params"`
+	_ struct{} `refused:"selector"`
+
+	Name    string       `yaml:"name,required"`
+	Params  Raw          `yaml:"params"`
+	Timeout fileDuration `yaml:"timeout"`
+	Mode    string       `yaml:"mode"`
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func parse(t *testing.T, src string, env ...string) *Config {
@@ -180,19 +182,23 @@ func TestDeepNesting(t *testing.T) {
 }
 
 // FuzzParse: any text gives a configuration or errors with places, and never a
-// panic or an error without a message.
+// panic or an error without a message. F5's own file can be converted.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("binds: [{port: 3000, listeners: [{routes: [{backends: [{host: 'a:1'}]}]}]}]"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("binds: &b [{port: $PORT, listeners: *b}]\n? [x]\n: y\n<<: z"))
 	f.Add([]byte("processors: [{name: p, type: reject, params: {x: !!binary aGk=}}]\nprofiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]"))
 	f.Add([]byte("gatewayPolicies: [{target: {gateway: default}, policy: {extProc: {profile: q}}}]"))
+	f.Add([]byte("binds: [{port: 1, listeners: [{routes: [{policies: {timeout: {requestTimeout: 1s}, extProc: {profiles: [{name: q, selector: {type: jwt, key: k, values: [v]}}], authentication: {jwtSigningKeyFile: f, jwtSigningKeyType: HS256}, schema: v1/models}}, backends: [{name: b, host: 'a:1', policies: {backendTLS: {root: r, cert: c, key: k, minVersion: v1.2}}}]}]}]}]\nprofiles: [{name: q, models: [{name: m}], services: [{name: b, selector: {type: input.model, values: [m]}}], responseStages: [], mode: observe, failureMode: failOpen, concurrency: 0, limits: []}]"))
+	f.Add([]byte("server: {address: ':$P'}\nroutes: [{path: /a, policy: p, schema: v1/chat_completions, timeoutSeconds: 3}]\npolicies: [{name: p, profiles: [{name: q, selector: {type: header, key: A, values: [$V]}}]}]\nprofiles: [{name: q, limits: [], services: [{name: s}], inputStages: [{name: s, concurrency: parallel, steps: [{name: x, params: {a: $V, b: '$$', 1: ~}}]}]}]\nservices: [{name: s, executor: ollama, type: m, config: {endpoint: 'http://h/api/chat', secrets: [{source: EnvVar, targets: {apiKey: K}}, {source: File, meta: {path: /d}, targets: {apiKey: f}}]}}]\nprocessors: [{name: x, type: external, params: {allow_rewrite: true}}]"))
+	f.Add([]byte("mode: standalone\nbinds: []\nservices: [{executor: http}]"))
 	f.Add([]byte("\xff\xfeb\x00i"))
 	f.Fuzz(func(t *testing.T, src []byte) {
-		c, err := Parse("f.yaml", src, Options{
+		opts := Options{
 			LookupEnv: func(string) (string, bool) { return "1", true },
 			ReadFile:  func(string) ([]byte, error) { return []byte("k"), nil },
-		})
+		}
+		c, err := Parse("f.yaml", src, opts)
 		if (c == nil) == (err == nil) {
 			t.Fatalf("config %v and error %v", c, err)
 		}
@@ -200,6 +206,20 @@ func FuzzParse(f *testing.F) {
 			if e.Line < 1 || e.Column < 0 || e.Msg == "" || e.Kind == "" {
 				t.Fatalf("an error without its place or words: %+v", e)
 			}
+		}
+		if c == nil || f5Sign(c.root) == "" {
+			return
+		}
+		text, _, err := Convert("f.yaml", src, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse("f.yaml", text, opts)
+		if err != nil {
+			t.Fatalf("a conversion does not load: %v\n%s", err, text)
+		}
+		if diff := cmp.Diff(c, again, sameMeaning); diff != "" {
+			t.Fatalf("F5's file -, conversion +:\n%s\n%s", diff, text)
 		}
 	})
 }

@@ -31,8 +31,8 @@ const (
 )
 
 // node is a YAML node with its place: aliases are followed, variables are
-// expanded, keys are strings. It is immutable. No other file of the package
-// knows the YAML library.
+// expanded, keys are strings. It is immutable. Beside this file, which reads, only
+// yaml.go, which writes, knows the YAML library.
 type node struct {
 	parent *node
 	// key or index is the place in the parent.

@@ -48,30 +48,36 @@ func Parse(name string, src []byte, opts Options) (*Config, error) {
 	if root == nil {
 		return nil, Join(errs)
 	}
-	var f file
-	d := &decoder{file: name}
-	d.decode(root, &f)
-	r := &resolver{
-		cfg:         &Config{File: name, root: root, readFile: opts.ReadFile},
-		opts:        opts,
-		processors:  map[string]*Processor{},
-		profiles:    map[string]*Profile{},
-		used:        map[any]bool{},
-		mistaken:    map[string]bool{},
-		forListener: map[*ExtProc]bool{},
-	}
-	for _, e := range append(errs, d.list...) {
-		r.mistaken[e.Path] = true
-		r.mistaken[parentPath(e.Path)] = true
-	}
-	r.resolve(&f)
-	slices.Sort(r.cfg.Named)
-	r.cfg.Named = slices.Compact(r.cfg.Named)
-	errs = append(append(errs, d.list...), r.list...)
-	if err := Join(firstPerPlace(errs)); err != nil {
+	cfg, more := resolveTree(name, root, opts, errs)
+	if err := Join(firstPerPlace(append(errs, more...))); err != nil {
 		return nil, err
 	}
-	return r.cfg, nil
+	return cfg, nil
+}
+
+// resolveTree decodes the tree in its dialect and makes the model of it. earlier
+// are the mistakes of the tree.
+func resolveTree(name string, root *node, opts Options, earlier []*Error) (*Config, []*Error) {
+	r := newResolver(name, root, opts)
+	d := &decoder{file: name}
+	r.refused(earlier)
+	if sign := f5Sign(root); sign == "" {
+		var f file
+		d.decode(root, &f)
+		r.refused(d.list)
+		r.resolve(&f)
+	} else {
+		if mixed := mixture(name, root, sign); len(mixed) > 0 {
+			return nil, mixed
+		}
+		var f f5File
+		d.decode(root, &f)
+		r.refused(d.list)
+		r.resolveF5(&f)
+	}
+	slices.Sort(r.cfg.Named)
+	r.cfg.Named = slices.Compact(r.cfg.Named)
+	return r.cfg, append(d.list, r.list...)
 }
 
 // parentPath cuts the last key off a path.

@@ -5,15 +5,17 @@ import (
 	"slices"
 )
 
-// rules checks what no single key can know.
-func (r *resolver) rules(f *file) {
-	r.uniquePorts(f)
+// rules checks what no single key can know. unusedProfile says how a profile
+// would be used.
+func (r *resolver) rules(unusedProfile string) {
 	r.uniqueListeners()
 	for _, l := range r.cfg.Listeners {
-		r.uniqueRoutes(l)
+		if !r.f5 {
+			r.uniqueRoutes(l) // F5's are told apart by path
+		}
 		r.reachableHosts(l)
 	}
-	r.unused()
+	r.unused(unusedProfile)
 }
 
 func (r *resolver) uniquePorts(f *file) {
@@ -93,7 +95,7 @@ func (r *resolver) reachableHosts(l *Listener) {
 }
 
 // unused warns of processors and profiles that nothing runs.
-func (r *resolver) unused() {
+func (r *resolver) unused(unusedProfile string) {
 	for _, p := range r.cfg.Processors {
 		if !r.used[p] {
 			r.warnf(p.Path, Unreachable, "no step runs this processor")
@@ -101,10 +103,10 @@ func (r *resolver) unused() {
 	}
 	for _, p := range r.cfg.Profiles {
 		if !r.used[p] {
-			r.warnf(p.Path, Unreachable, "no extProc uses this profile")
+			r.warnf(p.Path, Unreachable, "%s", unusedProfile)
 		}
 	}
-	if len(r.cfg.Listeners) == 0 && len(r.list) == 0 {
+	if !r.f5 && len(r.cfg.Listeners) == 0 && len(r.list) == 0 {
 		r.warnf("", Unreachable, "the file has no listeners, so nothing is served; add binds")
 	}
 	slices.SortStableFunc(r.cfg.Warnings, func(a, b *Error) int { return a.Line - b.Line })

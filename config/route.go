@@ -1,0 +1,152 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (r *resolver) listener(path string, index int, port uint16, f *fileListener) {
+	l := &Listener{Path: path, Name: f.Name, GatewayName: f.GatewayName, Port: port}
+	if l.Name == "" {
+		l.Name = "listener" + strconv.Itoa(index)
+	}
+	if f.Protocol != "" && f.Protocol != "HTTP" {
+		if slices.Contains([]string{"HTTPS", "TLS", "TCP", "HBONE"}, f.Protocol) {
+			r.errorf(path+".protocol", Unsupported, "valid agentgateway protocol, not supported yet; only HTTP is")
+		} else {
+			r.errorf(path+".protocol", Invalid, "unknown protocol; expected HTTP")
+		}
+	}
+	l.Hostname = r.hostname(path+".hostname", f.Hostname)
+	for i := range f.Routes {
+		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i]))
+	}
+	r.cfg.Listeners = append(r.cfg.Listeners, l)
+}
+
+func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Route {
+	rt := &Route{Path: path, Name: f.Name, Named: f.Name != "", Index: index}
+	for i, h := range f.Hostnames {
+		if h := r.hostname(fmt.Sprintf("%s.hostnames[%d]", path, i), h); h != "" {
+			rt.Hostnames = append(rt.Hostnames, h)
+		} else {
+			rt.Hostnames = nil // one that means any host covers the others
+			break
+		}
+	}
+	for i := range f.Matches {
+		rt.Matches = append(rt.Matches, r.match(fmt.Sprintf("%s.matches[%d]", path, i), &f.Matches[i]))
+	}
+	if len(rt.Matches) == 0 {
+		rt.Matches = []Match{{Path: PathMatch{PathPrefix, "/"}}}
+	}
+	if !rt.Named {
+		rt.Name = derivedName(rt)
+	}
+	policies := f.Policies
+	if policies == nil {
+		policies = &fileRoutePolicies{}
+	}
+	if policies.ExtProc != nil {
+		rt.ExtProc = r.extProc(path+".policies.extProc", policies.ExtProc)
+	}
+	if policies.Timeout != nil {
+		if rt.Timeout = time.Duration(policies.Timeout.RequestTimeout); rt.Timeout == 0 {
+			r.missingf(path+".policies.timeout", "expected requestTimeout")
+		}
+	}
+	for i := range f.Backends {
+		owner := fmt.Sprintf("%d/%s/%s/backend%d", l.Port, l.Name, rt.Name, i)
+		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], path+".policies", policies))
+	}
+	r.name(rt.Backends)
+	return rt
+}
+
+// derivedName is made of what a route matches, so that it stays the same when
+// other routes come and go, or its policies and backends change.
+func derivedName(rt *Route) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q\n%+v", rt.Hostnames, rt.Matches)
+	return "route-" + hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+func (r *resolver) match(path string, f *fileMatch) Match {
+	m := Match{Path: PathMatch{PathPrefix, "/"}, Method: f.Method}
+	if f.Path != nil {
+		m.Path = r.pathMatch(path+".path", f.Path)
+	}
+	if f.Method != "" && !tokenPattern.MatchString(f.Method) {
+		r.errorf(path+".method", Invalid, "not an HTTP method")
+	}
+	for i := range f.Headers {
+		p := fmt.Sprintf("%s.headers[%d]", path, i)
+		v := r.valueMatch(p, &f.Headers[i])
+		if v.Name = strings.ToLower(v.Name); v.Name != "" && !tokenPattern.MatchString(v.Name) && !slices.Contains([]string{":method", ":path", ":authority", ":scheme"}, v.Name) {
+			r.errorf(p+".name", Invalid, "not a header name; expected a token, or one of :method, :path, :authority, :scheme")
+		}
+		m.Headers = append(m.Headers, v)
+	}
+	for i := range f.Query {
+		m.Query = append(m.Query, r.valueMatch(fmt.Sprintf("%s.query[%d]", path, i), &f.Query[i]))
+	}
+	return m
+}
+
+// tokenPattern is RFC 9110's token.
+var tokenPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+func (r *resolver) pathMatch(path string, f *filePath) PathMatch {
+	var found []PathMatch
+	for _, p := range []struct {
+		value *string
+		kind  PathKind
+	}{{f.PathPrefix, PathPrefix}, {f.Exact, PathExact}, {f.Regex, PathRegex}} {
+		if p.value != nil {
+			found = append(found, PathMatch{p.kind, *p.value})
+		}
+	}
+	if len(found) != 1 {
+		r.errorf(path, Invalid, "expected exactly one of exact, pathPrefix, regex")
+		return PathMatch{PathPrefix, "/"}
+	}
+	m := found[0]
+	switch {
+	case m.Kind == PathRegex:
+		r.regex(path+".regex", m.Value)
+	case !strings.HasPrefix(m.Value, "/") || strings.ContainsAny(m.Value, "?#"):
+		r.errorf(path, Invalid, "expected a path that begins with / and has no ? or #")
+	}
+	return m
+}
+
+func (r *resolver) regex(path, pattern string) {
+	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+		why := "it does not parse"
+		if e, ok := err.(*syntax.Error); ok {
+			why = string(e.Code) // without the pattern, which may hold a variable's value
+		}
+		r.errorf(path, Invalid, "not a regular expression: %s; expected RE2 syntax", why)
+	}
+}
+
+func (r *resolver) valueMatch(path string, f *fileValueMatch) ValueMatch {
+	m := ValueMatch{Name: f.Name}
+	switch {
+	case f.Value.Exact != nil && f.Value.Regex == nil:
+		m.Value = *f.Value.Exact
+	case f.Value.Regex != nil && f.Value.Exact == nil:
+		m.Value, m.Regex = *f.Value.Regex, true
+		r.regex(path+".value.regex", m.Value)
+	default:
+		r.errorf(path+".value", Invalid, "expected exactly one of exact, regex")
+	}
+	return m
+}
