@@ -65,7 +65,7 @@ func (t *translation) backendCluster(b *config.Backend) string {
 	}
 	c := t.cluster(name, b.Target, options)
 	if b.TLS != nil {
-		c.TransportSocket = t.upstreamTLS()
+		c.TransportSocket = t.upstreamTLS(b)
 	}
 	return name
 }
@@ -159,23 +159,6 @@ func targetAddress(t config.Target) *corev3.Address {
 	}}}
 }
 
-// upstreamTLS verifies the backend's name. The roots are a file: Envoy 1.40's
-// system_root_certs verifies nothing.
-func (t *translation) upstreamTLS() *corev3.TransportSocket {
-	return &corev3.TransportSocket{
-		Name: "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(&tlsv3.UpstreamTlsContext{
-			AutoHostSni:          true,
-			AutoSniSanValidation: true,
-			CommonTlsContext: &tlsv3.CommonTlsContext{
-				ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-					TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: t.opts.TrustedCA}},
-				}},
-			},
-		})},
-	}
-}
-
 // credentialHeaders are the headers in which providers take keys. Those that
 // the client sent must not reach a backend for which we have one of our own.
 var credentialHeaders = []string{"authorization", "x-api-key", "api-key", "x-goog-api-key"}
@@ -189,7 +172,7 @@ func (t *translation) credentialFilters(b *config.Backend) []*hcmv3.HttpFilter {
 	t.secrets[name] = &tlsv3.Secret{
 		Name: name,
 		Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
-			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: b.Credential.Reveal()}},
+			Secret: inlineString(b.Credential.Reveal()),
 		}},
 	}
 	removal := &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{}}

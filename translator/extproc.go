@@ -6,6 +6,7 @@ import (
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -22,12 +23,22 @@ const extProcMessageTimeout = 30 * time.Second
 // bodies full duplex, trailers included. Envoy cannot fail open once a body
 // streams, so with failOpen the request's body is held until the server has
 // answered.
-func (t *translation) externalExtProc(e *config.ExtProc) *corev3.TypedExtensionConfig {
+//
+// It has no receiving namespace: nobody but our service writes the metadata
+// by which backends are chosen. And where our service chooses, Envoy looks for
+// the route again, which must not be that of another host, whose policies
+// would not run: there the host stays the client's.
+func (t *translation) externalExtProc(e *config.ExtProc, keepHost bool) *corev3.TypedExtensionConfig {
 	request := extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
 	if e.FailOpen {
 		request = extprocfilterv3.ProcessingMode_BUFFERED
 	}
 	cluster := t.extProcCluster(extProcTargetCluster(*e.Target), *e.Target, e.Path)
+	// agentgateway protects no header; x-envoy-* stay Envoy's.
+	rules := &mutationv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)}
+	if keepHost {
+		rules.DisallowExpression = &matcherv3.RegexMatcher{Regex: ":authority|host"}
+	}
 	return filter(routeExtProc, &extprocfilterv3.ExternalProcessor{
 		StatPrefix:       routeExtProc,
 		GrpcService:      grpcService(cluster),
@@ -40,9 +51,8 @@ func (t *translation) externalExtProc(e *config.ExtProc) *corev3.TypedExtensionC
 			ResponseBodyMode:    extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED,
 			ResponseTrailerMode: extprocfilterv3.ProcessingMode_SEND,
 		},
-		MessageTimeout: durationpb.New(extProcMessageTimeout),
-		// agentgateway protects no header; x-envoy-* stay Envoy's.
-		MutationRules:    &mutationv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)},
+		MessageTimeout:   durationpb.New(extProcMessageTimeout),
+		MutationRules:    rules,
 		RouteCacheAction: extprocfilterv3.ExternalProcessor_RETAIN,
 	})
 }
@@ -67,6 +77,15 @@ func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionCo
 		// Envoy shows an empty body that trailers end only by its trailers.
 		mode.RequestTrailerMode = extprocfilterv3.ProcessingMode_SEND
 	}
+	if c.ReadsResponse {
+		mode.ResponseHeaderMode = extprocfilterv3.ProcessingMode_SEND
+		mode.ResponseBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		mode.ResponseTrailerMode = extprocfilterv3.ProcessingMode_SEND
+	}
+	cache := extprocfilterv3.ExternalProcessor_RETAIN
+	if c.chooses() {
+		cache = extprocfilterv3.ExternalProcessor_DEFAULT // the service clears it
+	}
 	service := grpcService(t.extProcCluster(extProcCluster, t.opts.ExtProc, ""))
 	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: c.Ref}}
 	return filter(name, &extprocfilterv3.ExternalProcessor{
@@ -76,7 +95,7 @@ func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionCo
 		ProcessingMode:           mode,
 		MessageTimeout:           durationpb.New(extProcMessageTimeout),
 		MutationRules:            &mutationv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)},
-		RouteCacheAction:         extprocfilterv3.ExternalProcessor_RETAIN,
+		RouteCacheAction:         cache,
 		AllowContentLengthHeader: true,
 		MetadataOptions: &extprocfilterv3.MetadataOptions{
 			ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{MetadataNamespace}},

@@ -1,8 +1,11 @@
 package translator
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -16,8 +19,20 @@ import (
 const policiesFilter = "policies"
 
 // MetadataNamespace is the only dynamic metadata that our ext_proc service may
-// set. No client can.
-const MetadataNamespace = "attache"
+// set, and nobody else can. BackendKey is where it names the backend that it
+// chose, IDKey the decision.
+const (
+	MetadataNamespace = "attache"
+	BackendKey        = "backend"
+	IDKey             = "id"
+)
+
+// IDHeader is the response header with the decision's id. Clients send no
+// header that begins like it.
+const (
+	IDHeader   = ownHeaders + "id"
+	ownHeaders = "x-attache-"
+)
 
 // ChainMetadata is the gRPC metadata by which Envoy names a chain to our
 // ext_proc service.
@@ -34,20 +49,42 @@ func routeConfigName(port uint16) string { return "routes/" + strconv.Itoa(int(p
 // routeName shows in access logs and statistics.
 func routeName(l *config.Listener, r *config.Route) string { return l.Name + "/" + r.Name }
 
-// secretName is what a cluster asks for by SDS.
-func secretName(c *config.Credential) string { return "secret/" + c.Ref }
+// choiceName is the same for requests that our service sent to b.
+func choiceName(l *config.Listener, r *config.Route, b *config.Backend) string {
+	return routeName(l, r) + "/" + b.Name
+}
+
+// secretName and certificateName are what a cluster asks for by SDS.
+func secretName(c *config.Credential) string      { return "secret/" + c.Ref }
+func certificateName(c *config.Credential) string { return "certificate/" + c.Ref }
 
 // backendCluster tells how the backend is reached: address, then what differs
-// from plain HTTP.
+// from plain HTTP. Of secrets it knows where they come from, and not what they
+// are: a new value comes by SDS, and the cluster stays.
 func backendCluster(b *config.Backend) string {
 	name := address(b.Target)
-	if b.TLS != nil {
+	if tls := b.TLS; tls != nil {
 		name += "|tls"
+		if tls.MinVersion != "" {
+			name += ">=" + strings.TrimPrefix(tls.MinVersion, "v")
+		}
+		if len(tls.Root) > 0 {
+			name += "|ca:" + shortHash(tls.Root)
+		}
+		if tls.Key != nil {
+			name += "|cert:" + tls.Key.Ref
+		}
 	}
 	if b.Credential != nil {
 		name += "|" + b.Credential.Ref
 	}
 	return name
+}
+
+// shortHash tells apart what is not secret.
+func shortHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
 }
 
 // extProcTargetCluster is somebody's ext_proc server.

@@ -35,6 +35,8 @@ type chain struct {
 	filters []*corev3.TypedExtensionConfig
 	// packed is the chain as a route carries it; nil for no filters.
 	packed map[string]*anypb.Any
+	// own tells that our service is one of the filters.
+	own bool
 }
 
 // noPolicies is the empty chain.
@@ -42,13 +44,13 @@ var noPolicies = &chain{}
 
 // chainOf returns the one chain for a set of filters: routes with equal
 // policies share it, so that comparing pointers compares policies.
-func (t *translation) chainOf(key string, build func() []*corev3.TypedExtensionConfig) *chain {
+func (t *translation) chainOf(key string, build func() *chain) *chain {
 	if key == "" {
 		return noPolicies
 	}
 	c := t.chains[key]
 	if c == nil {
-		c = &chain{filters: build()}
+		c = build()
 		c.packed = packChain(c.filters)
 		t.chains[key] = c
 	}
@@ -62,12 +64,12 @@ func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
 }
 
 // policies is the chain of a route.
-func (t *translation) policies(r *config.Route) *chain {
-	own := backendAI
+func (t *translation) policies(r *config.Route, own *Chain) *chain {
+	name := backendAI
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
-		own = routeExtProc
+		name = routeExtProc
 	}
-	return t.extProcs(r.ExtProc, own, t.opts.RouteChain(r))
+	return t.extProcs(r.ExtProc, name, own)
 }
 
 // gatewayPolicies is the chain of requests that match no route. External
@@ -93,19 +95,20 @@ func (t *translation) gatewayPolicies(l *config.Listener) *chain {
 func (t *translation) extProcs(e *config.ExtProc, ownName string, own *Chain) *chain {
 	key := ""
 	if e != nil && e.Target != nil {
-		key = fmt.Sprintf("external %s %v ", address(*e.Target), e.FailOpen)
+		key = fmt.Sprintf("external %s %v %v ", address(*e.Target), e.FailOpen, own.chooses())
 	}
 	if own != nil {
-		key += fmt.Sprintf("own %s %+v", ownName, *own)
+		key += fmt.Sprintf("own %s %s %v %v %v %v", ownName, own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses())
 	}
-	return t.chainOf(key, func() (filters []*corev3.TypedExtensionConfig) {
+	return t.chainOf(key, func() *chain {
+		c := &chain{own: own != nil}
 		if e != nil && e.Target != nil {
-			filters = append(filters, t.externalExtProc(e))
+			c.filters = append(c.filters, t.externalExtProc(e, own.chooses()))
 		}
 		if own != nil {
-			filters = append(filters, t.ownExtProc(ownName, own))
+			c.filters = append(c.filters, t.ownExtProc(ownName, own))
 		}
-		return filters
+		return c
 	})
 }
 

@@ -29,6 +29,7 @@ func (t *translation) routeConfig(port uint16) {
 		IgnorePortInHostMatching: true,
 	}
 	claimed := map[string]bool{}
+	decided := false // some requests are decided by our service
 	for _, l := range t.byPort[port] {
 		groups := t.hostGroups(l)
 		notFound := t.gatewayPolicies(l)
@@ -43,6 +44,7 @@ func (t *translation) routeConfig(port uint16) {
 			for _, hostname := range covering(domain) {
 				routes = append(routes, groups[hostname]...)
 			}
+			decided = decided || notFound.own || slices.ContainsFunc(routes, func(r routeWithPolicies) bool { return r.policies.own })
 			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, notFound))
 		}
 	}
@@ -50,6 +52,9 @@ func (t *translation) routeConfig(port uint16) {
 		rc.VirtualHosts = append(rc.VirtualHosts, &routev3.VirtualHost{
 			Name: anyHost, Domains: []string{anyHost}, Routes: []*routev3.Route{notFoundRoute()},
 		})
+	}
+	if decided {
+		rc.ResponseHeadersToAdd = []*corev3.HeaderValueOption{decisionID}
 	}
 	slices.SortFunc(rc.VirtualHosts, func(a, b *routev3.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
 	t.out.Routes = append(t.out.Routes, rc)
@@ -62,12 +67,16 @@ type routeWithPolicies struct {
 	policies *chain
 	// full is the route with its chain.
 	full *routev3.Route
+	// chosen are the routes to the backends that our service may choose; all
+	// matches of a route have the same list.
+	chosen []*routev3.Route
 }
 
 // virtualHost carries the chain of its routes, if they all have the same. The
-// last route is the 404 with the policies of the gateway.
+// first routes are those that our service chooses, the last is the 404 with the
+// policies of the gateway.
 func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *routev3.VirtualHost {
-	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
+	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
 	shared := noPolicies
 	if len(routes) > 1 {
 		shared = routes[0].policies
@@ -97,8 +106,13 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *rou
 func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolicies {
 	byHost := map[string][]candidate{}
 	for _, r := range l.Routes {
-		policies := t.policies(r)
-		action := t.action(r)
+		own := t.opts.RouteChain(r)
+		policies := t.policies(r, own)
+		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
+		var chosen []*routev3.Route
+		if own.chooses() {
+			chosen = t.choices(l, r, own)
+		}
 		hostnames := r.Hostnames
 		if len(hostnames) == 0 {
 			hostnames = []string{anyHost}
@@ -110,7 +124,7 @@ func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolic
 			if policies != noPolicies {
 				full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
 			}
-			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: routeWithPolicies{bare, policies, full}}
+			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: routeWithPolicies{bare, policies, full, chosen}}
 			for _, h := range hostnames {
 				byHost[h] = append(byHost[h], c)
 			}
@@ -267,35 +281,30 @@ func stringMatch(v config.ValueMatch) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: v.Value}}
 }
 
-// action returns what sets the action of each of a route's Envoy routes.
-func (t *translation) action(r *config.Route) func(*routev3.Route) {
+// action returns what sets the action of each of a route's Envoy routes. Where
+// our service chooses, it is for requests for which it did not: they are
+// refused, or, if it may be missing, shared by weight as ever.
+func (t *translation) action(r *config.Route, chooses, failOpen bool) func(*routev3.Route) {
 	total := uint64(0)
 	for _, b := range r.Backends {
 		total += uint64(b.Weight)
 	}
-	if total == 0 {
-		return directResponse(500, "no valid backends")
-	}
 	if total > 1<<32-1 {
 		t.errorf(r.Path+".backends", config.Invalid, "the weights add up to %d; at most %d", total, uint32(1<<32-1))
 	}
-	a := &routev3.RouteAction{
-		// Envoy's default of 15 s would cut a streamed answer.
-		Timeout: durationpb.New(0),
-		// Named backends get their own name as Host, without the port; IP
-		// addresses leave the client's.
-		HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
+	switch other := otherPath(used); {
+	case total == 0:
+		return directResponse(500, "no valid backends")
+	case chooses && !failOpen:
+		return directResponse(500, noBackendChosen)
+	case other != nil && chooses:
+		return forward(t.toBackend(r, heaviest(used)))
+	case other != nil:
+		t.errorf(other.Path, config.Unsupported, "backends of one route that need different paths are not supported here; give each its own route")
 	}
-	if path := t.upstreamPath(r); path != "" {
-		// The path is replaced, the query is kept.
-		a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
-			Pattern:      &matcherv3.RegexMatcher{Regex: "^.*$"},
-			Substitution: strings.ReplaceAll(path, `\`, `\\`),
-		}
-	}
-	if len(r.Backends) == 1 {
-		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: t.backendCluster(r.Backends[0])}
-	} else {
+	a := t.toBackend(r, used[0])
+	if len(r.Backends) > 1 {
 		weighted := &routev3.WeightedCluster{}
 		for _, b := range r.Backends {
 			weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
@@ -305,31 +314,65 @@ func (t *translation) action(r *config.Route) func(*routev3.Route) {
 		}
 		a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	}
-	return func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }
+	return forward(a)
+}
+
+// toBackend sends requests of a route to one of its backends.
+func (t *translation) toBackend(r *config.Route, b *config.Backend) *routev3.RouteAction {
+	a := &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: t.backendCluster(b)},
+		// Envoy's default of 15 s would cut a streamed answer. The time runs
+		// from when the router has the whole request: what our service or
+		// somebody's takes before that does not count.
+		Timeout: durationpb.New(r.Timeout),
+		// Named backends get their own name as Host, without the port; IP
+		// addresses leave the client's.
+		HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+	}
+	if path := upstreamPath(b); path != "" {
+		// The path is replaced, the query is kept.
+		a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
+			Pattern:      &matcherv3.RegexMatcher{Regex: "^.*$"},
+			Substitution: strings.ReplaceAll(path, `\`, `\\`),
+		}
+	}
+	return a
 }
 
 // upstreamPath is the path of the provider's API, or empty to leave the path
 // as it is.
-func (t *translation) upstreamPath(r *config.Route) string {
-	path := func(b *config.Backend) string {
-		if b.AI == nil {
-			return ""
-		}
-		return b.AI.UpstreamPath
+func upstreamPath(b *config.Backend) string {
+	if b.AI == nil {
+		return ""
 	}
-	for _, b := range r.Backends[1:] {
-		if path(b) != path(r.Backends[0]) {
-			t.errorf(b.Path, config.Unsupported, "backends of one route that need different paths are not supported yet; give each its own route")
+	return b.AI.UpstreamPath
+}
+
+// otherPath returns the first backend that needs another path than the one
+// before it: one Envoy route rewrites to one path.
+func otherPath(backends []*config.Backend) *config.Backend {
+	for i := 1; i < len(backends); i++ {
+		if upstreamPath(backends[i]) != upstreamPath(backends[i-1]) {
+			return backends[i]
 		}
 	}
-	return path(r.Backends[0])
+	return nil
+}
+
+// heaviest is the backend with the largest share, the first of several.
+func heaviest(backends []*config.Backend) *config.Backend {
+	return slices.MaxFunc(backends, func(a, b *config.Backend) int { return cmp.Compare(a.Weight, b.Weight) })
+}
+
+func forward(a *routev3.RouteAction) func(*routev3.Route) {
+	return func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }
 }
 
 func directResponse(status uint32, body string) func(*routev3.Route) {
 	return func(e *routev3.Route) {
 		e.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
 			Status: status,
-			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+			Body:   inlineString(body),
 		}}
 	}
 }

@@ -14,15 +14,14 @@ import (
 )
 
 // Static returns the resources as one static Envoy configuration in JSON, for
-// Envoy's validate mode: what would come over xDS stands in its place. Secrets
-// are redacted, so it is not for running.
+// Envoy's validate mode: what would come over xDS stands in its place. There are
+// no secrets in it, so it is not for running.
 func (r *Resources) Static() ([]byte, error) {
 	const xds = "attache/xds"
 	b := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{Id: "validate", Cluster: "validate"},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: append(slices.Clone(r.Clusters), &clusterv3.Cluster{Name: xds}),
-			Secrets:  redacted(r.Secrets),
 		},
 		// Nothing is fetched in validate mode, but sources must exist.
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{AdsConfig: &corev3.ApiConfigSource{

@@ -40,11 +40,23 @@ type Options struct {
 type Chain struct {
 	// Ref names the chain to the service.
 	Ref string
-	// ReadsBody tells that the chain needs the request's body.
-	ReadsBody bool
+	// ReadsBody tells that the chain needs the request's body, ReadsResponse
+	// that it needs the response.
+	ReadsBody, ReadsResponse bool
 	// FailOpen lets requests pass while the service is unavailable.
 	FailOpen bool
+	// Choice is nil for a chain that does not choose among the backends of its
+	// route. Otherwise the service names one for every request that it lets
+	// pass, and Choice is what it writes for that backend into the dynamic
+	// metadata [MetadataNamespace], under [BackendKey]: not empty, and
+	// different for every backend of every route. The reply that carries it
+	// must also set clear_route_cache and change a header, or Envoy keeps the
+	// route as it was.
+	Choice func(*config.Backend) string
 }
+
+// chooses tells whether our service chooses the backend.
+func (c *Chain) chooses() bool { return c != nil && c.Choice != nil }
 
 // Translate returns the resources of a configuration. The error is nil or a
 // *[multierror.Error] of *[config.Error].
@@ -68,6 +80,7 @@ type translation struct {
 
 	byPort   map[uint16][]*config.Listener
 	chains   map[string]*chain
+	words    map[string]*config.Backend // that our service has for backends
 	secrets  map[string]*tlsv3.Secret
 	clusters map[string]*clusterv3.Cluster
 	out      *Resources
@@ -87,6 +100,7 @@ func newTranslation(c *config.Config, o Options) *translation {
 		opts:     o,
 		byPort:   map[uint16][]*config.Listener{},
 		chains:   map[string]*chain{},
+		words:    map[string]*config.Backend{},
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
 		out:      &Resources{Places: map[string]string{}},

@@ -1,11 +1,13 @@
 package translator
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,9 +21,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the want sections of the goldens")
 
-// TestGolden reads testdata/*.txtar: prose, config.yaml, perhaps env, and what
-// it becomes: want/listeners, want/routes, want/clusters, want/secrets (only
-// those that the archive has are compared), or want.err.
+// TestGolden reads testdata/*.txtar: prose, config.yaml, perhaps env, chain (see
+// testOptions) and files that config.yaml names, and what it becomes:
+// want/listeners, want/routes, want/clusters, want/secrets (only those that the
+// archive has are compared), or want.err.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -63,6 +66,7 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 	for _, f := range archive.Files {
 		sections[f.Name] = string(f.Data)
 	}
+	options := testOptions(strings.Fields(sections["chain"])...)
 	c, err := config.Parse("config.yaml", []byte(sections["config.yaml"]), config.Options{
 		LookupEnv: func(name string) (string, bool) {
 			for line := range strings.Lines(sections["env"]) {
@@ -72,12 +76,17 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 			}
 			return "", false
 		},
-		ReadFile: func(string) ([]byte, error) { return nil, errors.New("no files in goldens") },
+		ReadFile: func(path string) ([]byte, error) {
+			if text, ok := sections[filepath.Base(path)]; ok {
+				return []byte(text), nil
+			}
+			return nil, errors.New("not in the archive")
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Translate(c, testOptions)
+	r, err := Translate(c, options)
 	if err != nil {
 		return map[string]string{"want.err": err.Error() + "\n"}
 	}
@@ -85,12 +94,13 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Translate(c, testOptions)
+	again, err := Translate(c, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sameBytes(t, r, again)
 
+	text = bytes.ReplaceAll(text, []byte(workingDirectory(t)), []byte("/dir"))
 	var doc map[string]yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
@@ -108,27 +118,43 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 	return got
 }
 
+func workingDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // testOptions stand in for the ext_proc service: a chain for each profile and
-// each model override.
-var testOptions = Options{
-	ExtProc: config.Target{Host: "127.0.0.1", Port: 18001},
-	RouteChain: func(r *config.Route) *Chain {
-		for _, b := range r.Backends {
-			if b.AI != nil && b.AI.Model != "" {
-				return &Chain{Ref: "route/" + r.Name + "@hash", ReadsBody: true}
+// each model override. With "chooses" those of routes with several backends
+// choose, and with "responses" all read responses.
+func testOptions(words ...string) Options {
+	responses := slices.Contains(words, "responses")
+	return Options{
+		ExtProc: config.Target{Host: "127.0.0.1", Port: 18001},
+		RouteChain: func(r *config.Route) (c *Chain) {
+			if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
+				c = &Chain{Ref: "profile/" + r.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true, ReadsResponse: responses, FailOpen: r.ExtProc.FailOpen}
 			}
-		}
-		if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
-			return &Chain{Ref: "profile/" + r.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true, FailOpen: r.ExtProc.FailOpen}
-		}
-		return nil
-	},
-	ListenerChain: func(l *config.Listener) *Chain {
-		if l.ExtProc != nil && len(l.ExtProc.Profiles) > 0 {
-			return &Chain{Ref: "profile/" + l.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true}
-		}
-		return nil
-	},
+			for _, b := range r.Backends {
+				if b.AI != nil && b.AI.Model != "" {
+					c = &Chain{Ref: "route/" + r.Name + "@hash", ReadsBody: true, ReadsResponse: responses}
+				}
+			}
+			if c != nil && slices.Contains(words, "chooses") && len(r.Backends) > 1 {
+				c.Choice = func(b *config.Backend) string { return "route/" + r.Name + "/" + b.Name }
+			}
+			return c
+		},
+		ListenerChain: func(l *config.Listener) *Chain {
+			if l.ExtProc != nil && len(l.ExtProc.Profiles) > 0 {
+				return &Chain{Ref: "profile/" + l.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true}
+			}
+			return nil
+		},
+	}
 }
 
 // sameBytes: two translations of one configuration are equal byte by byte.
@@ -157,7 +183,7 @@ func TestPlacesAndNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Translate(c, testOptions)
+	r, err := Translate(c, testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +237,7 @@ func BenchmarkTranslate(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Translate(c, testOptions); err != nil {
+				if _, err := Translate(c, testOptions()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -64,9 +63,16 @@ func messages[M proto.Message](list []M) []proto.Message {
 func redacted(secrets []*tlsv3.Secret) []*tlsv3.Secret {
 	out := make([]*tlsv3.Secret, len(secrets))
 	for i, s := range secrets {
-		out[i] = &tlsv3.Secret{Name: s.Name, Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
-			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: Redacted}},
-		}}}
+		out[i] = &tlsv3.Secret{Name: s.Name}
+		if s.GetTlsCertificate() != nil {
+			// The certificate is redacted too, for its file may hold the key.
+			out[i].Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+				CertificateChain: inlineString(Redacted),
+				PrivateKey:       inlineString(Redacted),
+			}}
+		} else {
+			out[i].Type = &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{Secret: inlineString(Redacted)}}
+		}
 	}
 	return out
 }

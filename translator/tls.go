@@ -1,0 +1,77 @@
+package translator
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-dev/attache/config"
+)
+
+// tlsVersions are agentgateway's words.
+var tlsVersions = map[string]tlsv3.TlsParameters_TlsProtocol{
+	"v1.2": tlsv3.TlsParameters_TLSv1_2,
+	"v1.3": tlsv3.TlsParameters_TLSv1_3,
+}
+
+// upstreamTLS verifies the backend's name, and shows it our certificate if
+// there is one. As a client, Envoy speaks TLS 1.2 at most unless it is told.
+func (t *translation) upstreamTLS(b *config.Backend) *corev3.TransportSocket {
+	common := &tlsv3.CommonTlsContext{
+		TlsParams: &tlsv3.TlsParameters{
+			TlsMinimumProtocolVersion: tlsVersions[b.TLS.MinVersion],
+			TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
+		},
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+			TrustedCa: t.trustedCA(b),
+		}},
+	}
+	if b.TLS.Key != nil {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{{Name: t.clientCertificate(b), SdsConfig: adsSource()}}
+	}
+	return &corev3.TransportSocket{
+		Name: "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(&tlsv3.UpstreamTlsContext{
+			AutoHostSni:          true,
+			AutoSniSanValidation: true,
+			CommonTlsContext:     common,
+		})},
+	}
+}
+
+// trustedCA is the roots that verify a backend. The system's are a file:
+// Envoy 1.40's system_root_certs verifies nothing. Those of the user are no
+// secret, and stand in the cluster.
+func (t *translation) trustedCA(b *config.Backend) *corev3.DataSource {
+	if len(b.TLS.Root) > 0 {
+		return inlineBytes(b.TLS.Root)
+	}
+	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: t.opts.TrustedCA}}
+}
+
+// clientCertificate adds the secret with a backend's client certificate and
+// returns its name. Like every secret it comes by SDS.
+func (t *translation) clientCertificate(b *config.Backend) string {
+	name := certificateName(b.TLS.Key)
+	s := &tlsv3.Secret{
+		Name: name,
+		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+			CertificateChain: inlineBytes(b.TLS.Cert),
+			PrivateKey:       inlineBytes([]byte(b.TLS.Key.Reveal())),
+		}},
+	}
+	if old, ok := t.secrets[name]; ok && !proto.Equal(old, s) {
+		t.errorf(b.Path, config.Unsupported, "another backend uses the key %s with another certificate; give each a key file of its own", b.TLS.Key.Ref)
+	}
+	t.place(name, b.Path)
+	t.secrets[name] = s
+	return name
+}
+
+func inlineString(s string) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
+}
+
+func inlineBytes(b []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+}
