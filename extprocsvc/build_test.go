@@ -182,15 +182,15 @@ func TestBuildErrors(t *testing.T) {
 		{"types", `
 processors:
 - {name: a, type: sytem-prompt}
-- {name: b, type: external}
+- {name: b, type: data-security}
 - {name: c, type: prompt-injection}
 profiles:
 - name: q
   inputStages: [{name: s, steps: [{name: a}, {name: a}, {name: b}]}]
 `, `
-f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of reject, system-prompt
-f:4:19: processors[1].type: processor type "external" is not supported yet; supported are reject, system-prompt
-f:5:19: processors[2].type: processor type "prompt-injection" is not supported yet; supported are reject, system-prompt
+f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of external, reject, system-prompt
+f:4:19: processors[1].type: processor type "data-security" is not supported yet; supported are external, reject, system-prompt
+f:5:19: processors[2].type: processor type "prompt-injection" is not supported yet; supported are external, reject, system-prompt
 `},
 		{"params, used and unused, each once", `
 processors:
@@ -236,7 +236,7 @@ f:11:13: profiles[0].inputStages[1].steps[0]: processor "a" has modify: true, bu
 }
 
 func TestErrorKinds(t *testing.T) {
-	_, err := extprocsvc.Build(parse(t, "processors: [{name: a, type: external}, {name: b, type: nonsense}]"))
+	_, err := extprocsvc.Build(parse(t, "processors: [{name: a, type: data-security}, {name: b, type: nonsense}]"))
 	var kinds []config.Kind
 	for _, e := range config.Errors(err) {
 		kinds = append(kinds, e.Kind)
@@ -258,7 +258,7 @@ func TestRegisterPanics(t *testing.T) {
 		"no phase":     {Name: "y", New: build},
 		"no New":       {Name: "y", Phases: extprocsvc.InputPhase},
 		"blind modify": {Name: "y", Phases: extprocsvc.InputPhase, New: build, Needs: extprocsvc.Modify},
-		"listed":       {Name: "external", Phases: extprocsvc.InputPhase, New: build},
+		"listed":       {Name: "prompt-injection", Phases: extprocsvc.InputPhase, New: build},
 	} {
 		func() {
 			defer func() {

@@ -168,7 +168,6 @@ func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 // notYet are the types of processors that F5's documentation or ours names and
 // that we do not have, so that they are told from typing mistakes.
 var notYet = set(
-	"external",
 	"prompt-injection", "repetition-detect", "language-id", "data-security", "json-schema",
 	"prompt-guard", "content-guard", "topic-detect",
 	"pii-redactor", "prompt-enforcement", "watermark", "prohibited-phrases-detect", "thirtywords",

@@ -63,6 +63,9 @@ type StepError struct {
 	Status uint32
 	// Msg is logged. It holds nothing of the request.
 	Msg string
+	// Final tells that the cause is what came, not the state of the processor:
+	// the step fails whatever its failure mode.
+	Final bool
 }
 
 func (e *StepError) Error() string { return e.Msg }

@@ -16,10 +16,12 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {
+		s.release()
 		return false, s.conn.Send(passResponseHeaders)
 	}
 	s.answer = readHead(m.GetHeaders().GetHeaders())
 	if code, _ := strconv.Atoi(s.answer.first(":status")); code < 200 || code > 299 {
+		s.release()
 		return false, s.conn.Send(passResponseHeaders)
 	}
 	switch {
@@ -45,9 +47,11 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 	was := s.reply
 	s.reply = passing
 	if was == waiting {
+		s.release()
 		return false, s.conn.Send(passResponseBody)
 	}
 	if err := s.conn.Send(passResponseHeaders); err != nil || chunk == nil {
+		s.release()
 		return err != nil, err
 	}
 	held := append(s.result.bytes[:len(s.result.bytes):len(s.result.bytes)], chunk.GetBody()...)

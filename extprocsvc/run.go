@@ -241,6 +241,10 @@ func (r *run) take(ctx context.Context, st *stage, s *step, a answer) (*refusal,
 // failed applies the failure mode to a step that could not do its work.
 func (r *run) failed(ctx context.Context, st *stage, s *step, rec *StepRecord, err error) *refusal {
 	skip := s.observe || s.failure == config.FailOpen || s.failure == config.FailDefault && r.chain.failOpen
+	var known *StepError
+	if errors.As(err, &known) && known.Final {
+		skip = s.observe
+	}
 	rec.Verdict, rec.Reason = Failed, "processor_failed"
 	if errors.Is(err, context.DeadlineExceeded) {
 		rec.Reason = "processor_timeout"

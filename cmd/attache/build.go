@@ -75,7 +75,11 @@ func chainOf(c *extprocsvc.Chain) *translator.Chain {
 	if c == nil {
 		return nil
 	}
-	return &translator.Chain{Ref: c.Ref(), ReadsBody: c.ReadsBody(), FailOpen: c.FailOpen()}
+	t := &translator.Chain{Ref: c.Ref(), ReadsBody: c.ReadsBody(), ReadsResponse: c.ReadsResponse(), FailOpen: c.FailOpen()}
+	if c.Chooses() {
+		t.Choice = c.Choice
+	}
+	return t
 }
 
 // readFile reads no more of a file than config would take.

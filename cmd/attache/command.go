@@ -34,6 +34,7 @@ func subcommands() []subcommand {
 		{"run", "control plane, ext_proc service and an Envoy: one command, one machine", runCommand},
 		{"serve", "control plane and ext_proc service; Envoys join over xDS", serveCommand},
 		{"validate", "every mistake of a file, with its place", validateCommand},
+		{"convert", "F5's aigw.yaml in Attaché's form", convertCommand},
 		{"translate", "the Envoy resources that a file becomes, as YAML", translateCommand},
 		{"bootstrap", "the Envoy bootstrap that joins serve", bootstrapCommand},
 		{"status", "what is loaded and what each Envoy has acknowledged", statusCommand},

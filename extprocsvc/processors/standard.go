@@ -3,6 +3,7 @@
 package processors
 
 import (
+	_ "github.com/attache-dev/attache/extprocsvc/processors/external"     // F5's external processors
 	_ "github.com/attache-dev/attache/extprocsvc/processors/reject"       // F5's internal reject
 	_ "github.com/attache-dev/attache/extprocsvc/processors/systemprompt" // F5's system-prompt
 )
