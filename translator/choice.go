@@ -77,9 +77,9 @@ func choiceIs(value *matcherv3.ValueMatcher) *matcherv3.MetadataMatcher {
 	}
 }
 
-// decisionID tells the client the id of the decision about its request. Without
-// one Envoy leaves the header out; answers of our service itself do not pass
-// here, and have it already.
+// decisionID tells the client the id of the decision about its request, once,
+// also where the answer is our service's. Without an id Envoy leaves the header
+// out.
 var decisionID = &corev3.HeaderValueOption{
 	Header:       &corev3.HeaderValue{Key: IDHeader, Value: "%DYNAMIC_METADATA(" + MetadataNamespace + ":" + IDKey + ")%"},
 	AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,

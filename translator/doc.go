@@ -12,6 +12,8 @@
 //   - One Envoy route per match, sorted as agentgateway sorts. Envoy never
 //     falls through from one virtual host to a less specific one, so the
 //     routes of less specific hostnames are repeated in the more specific.
+//   - Where our ext_proc service chooses the backend, each has an Envoy route
+//     that matches the choice and nothing else, see choice.go.
 //   - One cluster per distinct backend. Its identity includes the reference to
 //     a credential, never the secret, which goes to Envoy by SDS.
 //   - Whatever Envoy's defaults get wrong for models is always explicit: no

@@ -428,6 +428,9 @@ func (x *exchange) refuse() *extprocv3.ProcessingResponse {
 		Headers: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{set("x-attache-id", "0123")}},
 		Body:    []byte("refused"),
 	}}
+	if x.do["refuse"] == "bare" {
+		out.GetImmediateResponse().Headers = nil
+	}
 	return out
 }
 
@@ -467,6 +470,9 @@ binds:
     - name: guarded
       matches: [{path: {pathPrefix: /guarded}}, {path: {regex: ".*star.*"}}]
       backends: [{host: %q}]
+    - name: late
+      matches: [{path: {pathPrefix: /late}}]
+      backends: TWO
     - name: everything
       matches: [{path: {pathPrefix: /everything}}]
       backends: TWO
@@ -484,6 +490,7 @@ binds:
 	b := newTestbed(t, text, chains{
 		"headers":    {Choice: chooses},
 		"duplex":     {Choice: chooses, ReadsBody: true},
+		"late":       {Choice: chooses, ReadsResponse: true},
 		"response":   {Choice: chooses, ReadsBody: true, ReadsResponse: true},
 		"open":       {Choice: chooses, ReadsBody: true, FailOpen: true},
 		"behind":     {Choice: chooses},
@@ -504,6 +511,7 @@ binds:
 		{name: "headers, first", target: "/headers/x?q=1", headers: choose("headers", "backend0"), want: []string{"small got /small/v1?q=1 "}, id: "0123", seen: []string{"headers"}},
 		{name: "headers, second", target: "/headers/x?q=1", headers: choose("headers", "backend1"), want: []string{"big got /headers/x?q=1 "}, id: "0123", seen: []string{"headers"}},
 		{name: "headers, with body", target: "/headers/x", body: "hi", headers: choose("headers", "backend0"), want: []string{"small got /small/v1 ", `body="hi"`}, id: "0123", seen: []string{"headers"}},
+		{name: "headers, response", target: "/late", body: "hi", headers: choose("late", "backend0"), want: []string{"small GOT /small/v1 ", `body="hi"`}, id: "0123", seen: []string{"late"}},
 		{name: "duplex", target: "/duplex", body: "hi", headers: choose("duplex", "backend0"), want: []string{"small got /small/v1 ", `body="changed hi"`}, id: "0123", seen: []string{"duplex"}},
 		{name: "duplex, second", target: "/duplex", body: "hi", headers: choose("duplex", "backend1"), want: []string{"big got /duplex ", `body="changed hi"`}, id: "0123", seen: []string{"duplex"}},
 		{name: "duplex, long", target: "/duplex", body: strings.Repeat("x", 2<<20), headers: choose("duplex", "backend0"), want: []string{"small got /small/v1 ", "xxx\""}, id: "0123", seen: []string{"duplex"}},
@@ -536,6 +544,7 @@ binds:
 
 		// The id of a decision: once, also in answers of the service itself.
 		{name: "refused", target: "/guarded", headers: map[string]string{"do-refuse": "1"}, status: 403, want: []string{"refused"}, id: "0123", seen: []string{"guarded"}},
+		{name: "refused, without the header", target: "/guarded", headers: map[string]string{"do-refuse": "bare"}, status: 403, want: []string{"refused"}, id: "0123", seen: []string{"guarded"}},
 		{name: "refused, response mode", target: "/response", headers: map[string]string{"do-refuse": "1"}, status: 403, want: []string{"refused"}, id: "0123", seen: []string{"response"}},
 		{name: "guarded", target: "/guarded", body: "hi", want: []string{"other got /guarded", `body="changed hi"`}, id: "0123", seen: []string{"guarded"}},
 

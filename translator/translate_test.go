@@ -88,7 +88,7 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 	}
 	r, err := Translate(c, options)
 	if err != nil {
-		return map[string]string{"want.err": err.Error() + "\n"}
+		return map[string]string{"want.err": strings.ReplaceAll(err.Error(), workingDirectory(t), "/dir") + "\n"}
 	}
 	text, err := r.YAML()
 	if err != nil {
