@@ -38,7 +38,7 @@ var choices = map[string]string{
 	"7":      "choice 7: a request for which no selector holds is answered 503",
 	"8":      "choice 8: the model is checked before the first stage runs",
 	"12":     "choice 12: header names ignore case, values do not; all values of a repeated header and all items of a claim count",
-	"24":     "choice 24: response stages see whole answers, so a stream is collected first",
+	"24":     "choice 24: response stages see whole answers; so far a request with stream: true is answered 400",
 	"25":     "choice 25: no step of a parallel stage may modify",
 	"35":     "choice 35: at least TLS 1.3, unless tlsMinVersion says otherwise",
 	"empty":  "F5's rule for a profile without models: requests must not name one",

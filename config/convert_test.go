@@ -110,3 +110,24 @@ func services(c *Config) (all []string) {
 	}
 	return all
 }
+
+// TestConvertDocument: the example of docs/f5.md is followed by what it becomes.
+func TestConvertDocument(t *testing.T) {
+	text, err := os.ReadFile("../docs/f5.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(text), "\n```yaml\n")
+	if len(parts) != 3 {
+		t.Fatalf("docs/f5.md has %d examples", len(parts)-1)
+	}
+	from, _, _ := strings.Cut(parts[1], "```\n")
+	want, _, _ := strings.Cut(parts[2], "```\n")
+	got, _, err := Convert("aigw.yaml", []byte(from), Options{AllowUnsetEnv: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("docs/f5.md -, attache convert +:\n%s", diff)
+	}
+}

@@ -8,7 +8,8 @@
 //   - decode.go walks the YAML nodes beside the Go types of file.go, so that
 //     every mistake has a line and a column and all of them are reported;
 //   - resolve.go turns the file's shape, old spellings included, into the one
-//     model of config.go that the rest of the program reads;
+//     model of config.go that the rest of the program reads, and f5.go does so
+//     for F5's own file, which dialect.go recognises;
 //   - rules.go checks what no single key can know: duplicates, references,
 //     keys that exclude each other, rules that can never match.
 //

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,7 @@ func (r *resolver) f5Endpoint(path string, f *f5Service, b *Backend) (encrypted 
 		r.errorf(path, Unsupported, "TLS to an IP address is not supported yet; use a host name")
 	}
 	switch apiPath := u.EscapedPath(); {
-	case f.Executor == "ollama" && (apiPath == "/api/chat" || strings.Trim(apiPath, "/") == ""):
+	case f.Executor == "ollama" && slices.Contains([]string{"", "/api/chat"}, strings.TrimRight(apiPath, "/")):
 		r.warnf(path, Unsupported, "Ollama is spoken to by its OpenAI API, at %s of the same host", chatCompletions)
 	case f.Executor == "ollama" && strings.HasPrefix(apiPath, "/api/"):
 		r.errorf(path, Unsupported, "Ollama is spoken to by its OpenAI API; expected /api/chat, which becomes %s, or that path itself", chatCompletions)

@@ -28,17 +28,19 @@ func (r *resolver) routeServices(rt *Route, p *Profile) {
 	for _, s := range p.Services {
 		var found []*Backend
 		var known []string
+		instead := "it has none at all"
 		for _, b := range rt.Backends {
 			given := r.given[b]
 			if given == s.Name || given == "" && b.Name == s.Name {
 				found = append(found, b)
 			}
 			known = append(known, b.Name)
+			instead = suggest(s.Name, known, known)
 		}
 		switch {
 		case s.Name == "":
 		case len(found) == 0:
-			r.errorf(s.Path+".name", Reference, "%s runs this profile and has no backend of this name; %s", r.cfg.Where(rt.Path), suggestName(s.Name, known, "such backends"))
+			r.errorf(s.Path+".name", Reference, "%s runs this profile and has no backend of this name; %s", r.cfg.Where(rt.Path), instead)
 		case len(found) > 1:
 			r.errorf(found[1].Path, Conflict, "a second backend with the name of a service; the first is %s", r.cfg.Where(found[0].Path))
 		default:
