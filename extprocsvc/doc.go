@@ -8,13 +8,16 @@
 // The package has three layers, one on top of the other:
 //
 //   - kind.go, request.go: what a processor is. Processors live in
-//     processors/<kind> and register themselves;
-//   - build.go, chain.go, run.go, record.go: the chain. Stages run in order, if
-//     their selector holds over the tags gathered so far; the steps of a stage
-//     run one after another or side by side; the engine, not the processor,
-//     enforces rights and deadlines; the first rejection in step order wins;
-//   - head.go, stream.go, reply.go, length.go, server.go: the conversation with
-//     Envoy, in every body mode.
+//     processors/<kind> and register themselves; check.go asks those that
+//     depend on something outside whether they can work;
+//   - build.go, chain.go, pick.go, choose.go, run.go: the chain. It picks a
+//     profile by the headers, runs the stages of it whose selector holds over
+//     the tags gathered so far, and chooses a service, and with it the backend
+//     and the model. The engine, not the processor, enforces rights and
+//     deadlines; the first rejection in step order wins;
+//   - head.go, stream.go, response.go, reply.go, length.go, server.go: the
+//     conversation with Envoy, in every body mode; record.go, metadata.go and
+//     ring.go: the account of what was decided.
 //
 // # What a chain is shown
 //
@@ -23,12 +26,19 @@
 // never unreadability: 415 for other content types and encodings, upgrades and
 // gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
 // what is not one JSON object with one meaning (see package llm), and 400 for a
-// missing body where the method or the chain needs one. Every refusal has
-// OpenAI's error shape.
+// missing body where the method or the chain needs one. Every refusal has the
+// error shape of the client's API (errordialect.go).
+//
+// Response stages see the complete answers of the model (2xx, JSON, not
+// encoded; the request asks for no encoding then). Others are passed on if they
+// are errors of the model, and refused with 502 if not. A request for a stream
+// is refused with 400 where the profile has response stages.
 //
 // # Failure
 //
 // A step that fails, panics or runs out of time ends the request with 500 (504
-// for time), or is skipped where the profile is used with failureMode:
-// failOpen. The settings of an AI backend never fail open.
+// for time, or what its [StepError] says), or is skipped where its processor,
+// else the profile, else the use of the profile has failureMode: failOpen. The
+// settings of an AI backend never fail open. A step with mode: observe is
+// recorded and changes nothing.
 package extprocsvc
