@@ -33,7 +33,7 @@ var choices = map[string]string{
 	"2":      "choice 2: a step's params replace the processor's key by key, not deeper",
 	"3":      "choice 3: limits was empty and is left out",
 	"4":      "choice 4: concurrency beside a profile's name is the default of its stages; 0 is one step after the other",
-	"5":      "choice 5: the limit covers the whole request, stages included; without timeoutSeconds there is none",
+	"5":      "choice 5: the stages, and then the model's answer, may each take this long; without timeoutSeconds there is no limit",
 	"6":      "choice 6: a request for which no selector holds is answered 404",
 	"7":      "choice 7: a request for which no selector holds is answered 503",
 	"8":      "choice 8: the model is checked before the first stage runs",

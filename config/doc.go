@@ -1,7 +1,7 @@
 // Package config reads Attaché's one file: agentgateway's YAML tree plus two
 // sections in F5's words, processors and profiles.
 //
-// [Load] and [Parse] turn text into a [Config]. The work is done in four
+// [Parse] turns text into a [Config]. The work is done in four
 // steps, each in a file of its own:
 //
 //   - expand.go replaces variables in scalar nodes, by shellexpand's rules;

@@ -252,11 +252,14 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 			content = append(content, c.auth.content())
 		}
 	}
+	if rt != nil && len(c.candidates) > 0 {
+		c.limit = rt.Timeout
+	}
 	settings := slices.ContainsFunc(c.backends, func(be *backend) bool { return be.model != "" })
 	switch {
-	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil, rt == nil && depends(ep):
+	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
 		c.name = place
-		content = append(content, backends)
+		content = append(content, backends, c.limit)
 	case len(c.candidates) == 1:
 		c.name = "profile/" + c.candidates[0].name
 		if c.failOpen {

@@ -42,6 +42,10 @@ type Chain struct {
 	backends []*backend
 	chooses  bool
 
+	// limit is the route's timeout: the time that a request may take with us,
+	// counted from its headers; 0 for none.
+	limit time.Duration
+
 	readsBody, readsResponse bool
 }
 

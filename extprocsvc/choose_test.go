@@ -205,6 +205,19 @@ binds:
 	}
 }
 
+// A route's timeout bounds the stages too.
+func TestLimit(t *testing.T) {
+	s := start(t, fakes.Build, extprocsvc.Options{}, `
+processors: [{name: p, type: fake, timeout: 1h, params: {do: wait}}]
+profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {timeout: {requestTimeout: 20ms}, extProc: {profile: q}}, backends: [{host: "h:1"}]}]}]}]
+`)
+	want := failure(504, "a processor of the gateway took too long: p", "processor_timeout")
+	if _, got := s.do(t, duplex(s.ref(0)), extproctest.Post(`{"messages":[]}`)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestExplain(t *testing.T) {
 	s := start(t, fakes.Build, extprocsvc.Options{}, services)
 	out, _ := s.do(t, duplex(s.ref(0)), extproctest.Post(`{"messages":[]}`))

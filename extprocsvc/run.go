@@ -127,9 +127,12 @@ func (r *run) ask(ctx context.Context, s *step, tags []string) (a answer) {
 	if timeout == 0 {
 		timeout = r.server.stepTimeout
 	}
+	began := time.Now()
+	if limit := r.chain.limit; limit > 0 {
+		timeout = min(timeout, r.record.Time.Add(limit).Sub(began))
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	began := time.Now()
 	defer func() {
 		a.took = time.Since(began)
 		if p := recover(); p != nil {
