@@ -96,6 +96,7 @@ func README(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := extprocsvc.NewServer(extprocsvc.Options{})
+	t.Cleanup(server.Close)
 	server.Install(chains)
 	filter := Filter{
 		Request: FullDuplex, Trailers: true,

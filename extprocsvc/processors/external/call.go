@@ -239,8 +239,10 @@ func (p *processor) exchange(ctx context.Context, c *call) (reply, error) {
 		if status >= 400 && status < 500 {
 			e.Status = 500 // the call was wrong
 		}
-		// These are about what the call held, which is the client's.
-		e.Final = status == 400 || status == 413 || status == 422
+		// These are about what the call held: the client's content, which must
+		// not get around the processor, unless our part of it is known to be
+		// wrong.
+		e.Final = (status == 400 || status == 413 || status == 422) && !p.refused.Load()
 		return reply{}, e
 	}
 	return reply{}, p.fail(502, reason(err))

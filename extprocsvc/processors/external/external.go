@@ -56,6 +56,9 @@ type processor struct {
 	// prompt. Until then a prompt accompanies every response, which every
 	// signature accepts.
 	promptless atomic.Bool
+	// refused tells that it does not want to stand here with these params.
+	// What it answers 400 to is then not the client's doing.
+	refused atomic.Bool
 }
 
 var (

@@ -41,6 +41,14 @@ type signature struct {
 // the params suit it. It learns whether the processor wants the prompt beside
 // a response.
 func (p *processor) Check(ctx context.Context) error {
+	err := p.check(ctx)
+	if refused := errors.Is(err, extprocsvc.ErrRefused); refused || err == nil {
+		p.refused.Store(refused)
+	}
+	return err
+}
+
+func (p *processor) check(ctx context.Context) error {
 	status, sig, err := p.ask(ctx, http.MethodGet, nil)
 	switch {
 	case err != nil:
