@@ -320,11 +320,13 @@ func TestKeptConnection(t *testing.T) {
 	}
 	s.Start()
 	t.Cleanup(func() { clients.closeIdle(); s.Close() })
+	first := made(t, "p", at(s.URL, ""), ``, in) // connections live as long as a processor has them
 	for range 10 {
 		if got := ask(t.Context(), t, made(t, "p", at(s.URL, ""), ``, in), hello); got != "" {
 			t.Fatal(got)
 		}
 	}
+	runtime.KeepAlive(first)
 	if n := opened.Load(); n != 1 {
 		t.Errorf("%d connections for one endpoint", n)
 	}
