@@ -143,6 +143,10 @@ type ExtProc struct {
 	// ListsModels answers every request with the models of its profile: F5's
 	// schema v1/models.
 	ListsModels bool
+	// DropHeaders keeps the client's headers from the backend, but for those
+	// that describe the body and x-request-id. Default false; true in F5's own
+	// file.
+	DropHeaders bool
 	// FailOpen lets requests pass while the processing is unavailable.
 	// Default false: they are answered with 500.
 	FailOpen bool

@@ -40,10 +40,11 @@ var choices = map[string]string{
 	"12":     "choice 12: header names ignore case, values do not; all values of a repeated header and all items of a claim count",
 	"24":     "choice 24: response stages see whole answers; so far a request with stream: true is answered 400",
 	"25":     "choice 25: no step of a parallel stage may modify",
+	"33":     "choice 33: the client's headers do not reach the service, but for x-request-id and those that describe the body",
 	"35":     "choice 35: at least TLS 1.3, unless tlsMinVersion says otherwise",
 	"empty":  "F5's rule for a profile without models: requests must not name one",
 	"ollama": "executor ollama: spoken to by its OpenAI API",
-	"custom": "choice 33: executor custom is read as openai; headers are not propagated",
+	"custom": "executor custom: read as openai; headers are not propagated",
 }
 
 // conversion writes a loaded file of F5's.
@@ -100,7 +101,7 @@ func (c *conversion) route(rt *Route) *block {
 func (c *conversion) extProc(e *ExtProc, route *node) *block {
 	out := newBlock()
 	if len(e.Profiles) == 1 && e.Profiles[0].Selector == nil && e.Authentication == nil {
-		return out.set("profile", e.Profiles[0].Profile.Name, "").set("schema", route.get("schema"), "")
+		return c.headers(e, out.set("profile", e.Profiles[0].Profile.Name, "").set("schema", route.get("schema"), ""))
 	}
 	var candidates []*block
 	var selectors []*Selector
@@ -116,7 +117,14 @@ func (c *conversion) extProc(e *ExtProc, route *node) *block {
 	if e.Authentication != nil {
 		out.set("authentication", c.cfg.root.at(e.Authentication.Path), "")
 	}
-	return out.set("schema", route.get("schema"), "")
+	return c.headers(e, out.set("schema", route.get("schema"), ""))
+}
+
+func (c *conversion) headers(e *ExtProc, out *block) *block {
+	if e.DropHeaders {
+		out.set("clientHeaders", "drop", c.remark("33", true))
+	}
+	return out
 }
 
 func (c *conversion) backend(b *Backend) *block {

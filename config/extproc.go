@@ -40,6 +40,16 @@ func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
 		e.Authentication = r.authentication(path+".authentication", f.Authentication)
 	}
 	r.candidates(path, e)
+	switch f.ClientHeaders {
+	case "", "forward":
+	case "drop":
+		e.DropHeaders = true
+	default:
+		r.errorf(path+".clientHeaders", Invalid, "expected forward or drop")
+	}
+	if f.ClientHeaders != "" && f.Host != "" {
+		r.errorf(path+".clientHeaders", Conflict, "clientHeaders goes with profile and profiles; a server behind host decides by itself")
+	}
 	if f.Schema != "" && f.Host != "" {
 		r.errorf(path+".schema", Conflict, "schema goes with profile and profiles; a server behind host decides by itself")
 		return e

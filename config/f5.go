@@ -162,6 +162,7 @@ func (r *resolver) f5Route(path string, index int, l *Listener, f *f5Route) *Rou
 	}
 	rt.ExtProc = &ExtProc{Path: path + ".policy", Profiles: policy.Profiles, Authentication: policy.Authentication}
 	r.schema(path+".schema", f.Schema, rt.ExtProc)
+	rt.ExtProc.DropHeaders = !rt.ExtProc.ListsModels
 	if rt.ExtProc.ListsModels {
 		return rt // answered without a backend
 	}

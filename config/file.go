@@ -127,6 +127,7 @@ type fileExtProc struct {
 	Profiles       []fileCandidate     `yaml:"profiles"`
 	Authentication *fileAuthentication `yaml:"authentication"`
 	Schema         string              `yaml:"schema"`
+	ClientHeaders  string              `yaml:"clientHeaders"`
 }
 
 // fileCandidate is F5's policies[].profiles[].

@@ -239,8 +239,8 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 	content := []any{"2"} // the version of what follows
 	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
-		c.failOpen, c.listsModels = ep.FailOpen, ep.ListsModels
-		content = append(content, c.failOpen, c.listsModels)
+		c.failOpen, c.listsModels, c.dropsHeaders = ep.FailOpen, ep.ListsModels, ep.DropHeaders
+		content = append(content, c.failOpen, c.listsModels, c.dropsHeaders)
 		for _, from := range ep.Profiles {
 			content = append(content, b.candidate(c, rt, from))
 		}
@@ -267,6 +267,9 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 		}
 		if c.listsModels {
 			c.name += "/models"
+		}
+		if c.dropsHeaders {
+			c.name += "/dropHeaders"
 		}
 		c.backends = nil // nothing that we have to know of
 	default:

@@ -143,7 +143,7 @@ binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q}}, back
 		return chains.ForRoute(cfg.Listeners[0].Routes[0]).Ref()
 	}
 	base := ref(file)
-	if want := "profile/q@42065fc310c79ff8"; base != want {
+	if want := "profile/q@180eab47baff8402"; base != want {
 		t.Errorf("ref %s, want %s", base, want)
 	}
 	for _, c := range []struct{ what, from, to string }{

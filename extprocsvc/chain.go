@@ -34,6 +34,8 @@ type Chain struct {
 	auth *authenticator
 	// listsModels answers every request with the models of its profile.
 	listsModels bool
+	// dropsHeaders keeps the client's headers from the backend.
+	dropsHeaders bool
 	// failOpen tells that a failed step is skipped where nothing else says
 	// what to do.
 	failOpen bool
@@ -61,9 +63,9 @@ func (c *Chain) Ref() string { return c.ref }
 
 // FailOpen tells whether Envoy may let requests pass while we are not
 // available. It is never true where a profile fails closed, tokens are verified,
-// models are listed or AI settings take part.
+// models are listed, headers are dropped or AI settings take part.
 func (c *Chain) FailOpen() bool {
-	return c.failOpen && c.auth == nil && !c.listsModels &&
+	return c.failOpen && c.auth == nil && !c.listsModels && !c.dropsHeaders &&
 		!slices.ContainsFunc(c.candidates, func(p candidate) bool { return p.failure == config.FailClosed }) &&
 		!slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
 }

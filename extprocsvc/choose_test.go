@@ -205,6 +205,36 @@ binds:
 	}
 }
 
+// With clientHeaders: drop the backend gets what describes the body, and no
+// more.
+func TestDropHeaders(t *testing.T) {
+	s := start(t, fakes.Build, extprocsvc.Options{}, `
+processors: [{name: p, type: fake}]
+profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q, clientHeaders: drop, failureMode: failOpen}}, backends: [{host: "h:1"}]}]}]}]
+`)
+	if s.chains.ForRoute(s.cfg.Listeners[0].Routes[0]).FailOpen() {
+		t.Error("while we are away, the headers would not be dropped")
+	}
+	m := with(extproctest.Post(`{"messages":[]}`), "authorization", "Bearer x", "cookie", "a=b", "cookie", "c=d", "x-mine", "y", "x-request-id", "id", "x-envoy-a", "b")
+	m.Header = append(m.Header, [2]string{"x-mine", "z"})
+	for name, f := range modes(s.ref(0)) {
+		out, err := f.Do(t.Context(), s.client, m, ok)
+		if err != nil || out.Upstream == nil {
+			t.Fatalf("%s: %v %v", name, out, err)
+		}
+		var names []string
+		for _, kv := range out.Upstream.Header {
+			names = append(names, kv[0])
+		}
+		slices.Sort(names)
+		got := strings.ReplaceAll(strings.Join(slices.Compact(names), " "), "content-length ", "")
+		if want := ":authority :method :path :scheme content-type x-envoy-a x-request-id"; got != want {
+			t.Errorf("%s: the backend gets %s, want %s", name, got, want)
+		}
+	}
+}
+
 // A route's timeout bounds the stages too.
 func TestLimit(t *testing.T) {
 	s := start(t, fakes.Build, extprocsvc.Options{}, `

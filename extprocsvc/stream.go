@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -184,8 +185,7 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 		return s.refuse(tooLarge(s.server.maxBody))
 	}
 	if s.state = s.request.state; s.state == waiting {
-		set, _ := s.plain(nil)
-		return false, s.conn.Send(s.headers.with(set, nil, nil, false))
+		return false, s.conn.Send(s.headers.with(s.plain(nil), s.dropped(nil), nil, false))
 	}
 	return false, nil
 }
@@ -213,11 +213,10 @@ func (s *stream) pass(end bool) (done bool, err error) {
 // approve lets the headers of a request go that was decided.
 func (s *stream) approve(set []*corev3.HeaderValueOption, remove []string) error {
 	s.state = passing
-	set, _ = s.plain(set)
 	if s.choice != "" {
 		remove = append(remove[:len(remove):len(remove)], choiceHeader)
 	}
-	return s.conn.Send(s.headers.with(set, remove, s.metadata(), s.choice != ""))
+	return s.conn.Send(s.headers.with(s.plain(set), s.dropped(remove), s.metadata(), s.choice != ""))
 }
 
 // choiceHeader is removed from requests whose backend we choose. Envoy looks
@@ -225,12 +224,32 @@ func (s *stream) approve(set []*corev3.HeaderValueOption, remove []string) error
 const choiceHeader = "x-attache-backend"
 
 // plain asks for a response that we can read, if we have to.
-func (s *stream) plain(set []*corev3.HeaderValueOption) ([]*corev3.HeaderValueOption, bool) {
+func (s *stream) plain(set []*corev3.HeaderValueOption) []*corev3.HeaderValueOption {
 	if !s.inspects() || s.head.first("accept-encoding") == "" {
-		return set, false
+		return set
 	}
-	return append(set, setHeader("accept-encoding", []byte("identity"))), true
+	return append(set, setHeader("accept-encoding", []byte("identity")))
 }
+
+// dropped adds the client's headers that must not reach the backend.
+func (s *stream) dropped(remove []string) []string {
+	if !s.chain.dropsHeaders {
+		return remove
+	}
+	remove = slices.Clip(remove)
+	for _, kv := range s.head.headers {
+		key := kv.GetKey()
+		kept := strings.HasPrefix(key, ":") || strings.HasPrefix(key, "x-envoy-") || keptHeaders[key] ||
+			key == "accept-encoding" && s.inspects()
+		if !kept && !slices.Contains(remove, key) {
+			remove = append(remove, key)
+		}
+	}
+	return remove
+}
+
+// keptHeaders describe the body, the connection or the request itself.
+var keptHeaders = set("host", "content-type", "content-length", "transfer-encoding", "te", "trailer", "expect", "accept", "x-request-id", "x-forwarded-proto")
 
 func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
 	switch s.state {
@@ -293,7 +312,7 @@ func (s *stream) onTrailers() (done bool, err error) {
 // ignored.
 func (s *stream) headless(rest func() (bool, error)) (done bool, err error) {
 	c := s.chain
-	if c.readsBody || c.readsResponse || c.chooses || c.auth != nil || len(c.candidates) > 1 {
+	if c.readsBody || c.readsResponse || c.chooses || c.dropsHeaders || c.auth != nil || len(c.candidates) > 1 {
 		return s.misconfigured("request_header_mode SKIP")
 	}
 	s.record.ID, s.record.Time = newID(), time.Now()
