@@ -86,7 +86,7 @@ func envoyPath(t testing.TB) string {
 //	                         closed
 //	extproc start|stop NAME ADDR   an ext_proc server, see extproc_test.go
 //	echo start ADDR          an upstream that answers with what it got
-//	processor start ADDR     a processor of F5's protocol, see processor_test.go
+//	processor start ADDR [FILE]  a processor of F5's protocol, see processor_test.go
 //
 // Each script has PORT, PORT2 … PORT9 that nobody listens on, and ENVOY_PATH.
 func TestScripts(t *testing.T) {

@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,9 +23,11 @@ import (
 //	tag=KEY:VALUE   add the tag
 //	reject          reject
 //	shout           put the text in capitals
+//
+// With FILE it speaks TLS, and FILE gets the certificate that verifies it.
 func processorCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 || args[0] != "start" {
-		ts.Fatalf("usage: processor start ADDR")
+	if neg || len(args) < 2 || len(args) > 3 || args[0] != "start" {
+		ts.Fatalf("usage: processor start ADDR [FILE]")
 	}
 	l, err := net.Listen("tcp", args[1])
 	ts.Check(err)
@@ -30,9 +35,17 @@ func processorCommand(ts *testscript.TestScript, neg bool, args []string) {
 	mux.HandleFunc("GET /api/v1/signature/labs/words", signature)
 	mux.HandleFunc("POST /api/v1/signature/labs/words", signature)
 	mux.HandleFunc("POST /api/v1/execute/labs/words", execute)
-	s := &http.Server{Handler: mux}
-	go s.Serve(l)
-	of(ts).echoes = append(of(ts).echoes, s)
+	s := httptest.NewUnstartedServer(mux)
+	s.Listener.Close()
+	s.Listener = l
+	if len(args) == 3 {
+		s.StartTLS()
+		cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), cert, 0o644))
+	} else {
+		s.Start()
+	}
+	of(ts).echoes = append(of(ts).echoes, s.Config)
 }
 
 func signature(w http.ResponseWriter, _ *http.Request) {
