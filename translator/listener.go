@@ -56,6 +56,11 @@ func (t *translation) listener(port uint16) {
 				}},
 			}}}),
 		}},
+		// The client's x-request-id is its own, and nothing is invented for one
+		// that sends none: agentgateway's way, and F5's.
+		GenerateRequestId:         wrapperspb.Bool(false),
+		PreserveExternalRequestId: true,
+
 		UseRemoteAddress:           wrapperspb.Bool(true),
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
