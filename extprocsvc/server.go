@@ -78,6 +78,9 @@ type table struct {
 type installed struct {
 	*Chain
 	warned, staleRef atomic.Bool
+	// retired is when an Install has replaced the chain; zero while it is
+	// current. It is written under Server.install.
+	retired time.Time
 }
 
 // NewServer returns a server without chains: every stream is refused until
@@ -143,6 +146,9 @@ func (s *Server) Install(c *Chains) {
 	if next.byRef == nil {
 		next.byRef = make(map[string]*installed, len(c.byName))
 	}
+	for _, in := range old.current {
+		in.retired = time.Now()
+	}
 	for name, chain := range c.byName {
 		in := &installed{Chain: chain}
 		next.current[name], next.byRef[chain.ref] = in, in
@@ -151,16 +157,19 @@ func (s *Server) Install(c *Chains) {
 	s.watch(next.current)
 }
 
-// Forget drops the chains of earlier Installs. Call it when every Envoy has
-// acknowledged the routes that name the current ones. Streams that run keep
-// their chain.
-func (s *Server) Forget() {
+// Forget drops the chains that earlier Installs have put out of force at least
+// grace ago. Call it when every Envoy has acknowledged the routes that name the
+// current ones; grace is for requests that had found their route before. Streams
+// that run keep their chain.
+func (s *Server) Forget(grace time.Duration) {
 	s.install.Lock()
 	defer s.install.Unlock()
 	old := s.chains.Load()
 	next := &table{current: old.current, byRef: make(map[string]*installed, len(old.current))}
-	for _, c := range old.current {
-		next.byRef[c.ref] = c
+	for ref, c := range old.byRef {
+		if c.retired.IsZero() || time.Since(c.retired) < grace {
+			next.byRef[ref] = c
+		}
 	}
 	s.chains.Store(next)
 }

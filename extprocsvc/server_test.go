@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
@@ -52,17 +53,19 @@ func TestInstallAndForget(t *testing.T) {
 	server.Install(two)
 	ask(ref1, model1) // an Envoy that has not got the new routes yet
 	ask(ref2, model2)
-	server.Forget()
+	server.Forget(time.Hour)
+	ask(ref1, model1) // a request that had found its route before
+	server.Forget(0)
 	ask(ref2, model2)
 	ask(ref1, model2) // by the name
 	ask(ref1, model2)
 	server.Install(one)
-	server.Forget()
+	server.Forget(0)
 	ask(ref1, model1)
 	ask("nobody@0", unknown)
 	ask("nobody", unknown)
 	ask("", unknown)
-	if st := server.Stats(); st.StaleRefs != 2 || st.Errors != 4 || st.Chains != 1 || st.Open != 0 || st.Started != 11 {
+	if st := server.Stats(); st.StaleRefs != 2 || st.Errors != 4 || st.Chains != 1 || st.Open != 0 || st.Started != 12 {
 		t.Errorf("%+v", st)
 	}
 	if n := strings.Count(log.String(), "a version of a chain that is not known"); n != 1 {
@@ -84,7 +87,7 @@ func TestInstallDuringAStream(t *testing.T) {
 	until(func() bool { return s.Stats().Held > 0 })
 	other, _ := build(t, "other")
 	s.Install(other)
-	s.Forget()
+	s.Forget(0)
 	k.send(chunk(hi[10:], true))
 	k.recv()
 	if got := k.recv().GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse().GetBody(); string(got) != hiSmall {
@@ -102,7 +105,7 @@ func TestConcurrently(t *testing.T) {
 			for range 100 {
 				if i == 0 {
 					s.Install(s.chains)
-					s.Forget()
+					s.Forget(0)
 				}
 				if i == 1 {
 					ctx, cancel := context.WithCancel(t.Context())

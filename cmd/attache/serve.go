@@ -169,18 +169,22 @@ type watcher interface {
 	Events() <-chan struct{}
 }
 
+// chainGrace is how long a request may take from its route to its chain.
+const chainGrace = 30 * time.Second
+
 // forgetChains lets the service drop the chains of earlier configurations, each
 // time that no Envoy has anything of them left, draining listeners included.
 func (a *app) forgetChains(ctx context.Context) {
 	for {
 		changed := a.xds.Changed()
 		if a.xds.Status().Synced {
-			a.extproc.Forget()
+			a.extproc.Forget(chainGrace)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+		case <-time.After(chainGrace):
 		}
 	}
 }
