@@ -19,6 +19,11 @@ type Options struct {
 	// AllowUnsetEnv reads variables that are not set as the word "unset", so
 	// that a file can be checked where its secrets are not known.
 	AllowUnsetEnv bool
+	// Check looks at what this package cannot judge, such as params, and
+	// returns a list of *[Error] or nil. It is called for files with mistakes
+	// as well, so that everything is told at once; what it says about mistaken
+	// places is dropped. Default: no check.
+	Check func(*Config) error
 }
 
 func (o Options) withDefaults() Options {
@@ -49,10 +54,27 @@ func Parse(name string, src []byte, opts Options) (*Config, error) {
 		return nil, Join(errs)
 	}
 	cfg, more := resolveTree(name, root, opts, errs)
-	if err := Join(firstPerPlace(append(errs, more...))); err != nil {
+	errs = append(errs, more...)
+	if opts.Check != nil && cfg != nil {
+		errs = append(errs, elsewhere(Errors(opts.Check(cfg)), errs)...)
+	}
+	if err := Join(firstPerPlace(errs)); err != nil {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// elsewhere keeps the errors that are not at, above or below the places of the
+// known ones: they may only follow from them.
+func elsewhere(errs, known []*Error) []*Error {
+	within := func(a, b string) bool {
+		return a == b || strings.HasPrefix(a, b) && (a[len(b)] == '.' || a[len(b)] == '[')
+	}
+	return slices.DeleteFunc(errs, func(e *Error) bool {
+		return slices.ContainsFunc(known, func(k *Error) bool {
+			return k.Path != "" && (within(e.Path, k.Path) || within(k.Path, e.Path))
+		})
+	})
 }
 
 // resolveTree decodes the tree in its dialect and makes the model of it. earlier

@@ -1,6 +1,7 @@
 package extprocsvc_test
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -244,6 +245,21 @@ func TestErrorKinds(t *testing.T) {
 	if len(kinds) != 2 || kinds[0] != config.Unsupported || kinds[1] != config.Invalid {
 		t.Errorf("got %v", kinds)
 	}
+}
+
+// FuzzBuild: whatever a file says, building its chains ends without a panic,
+// for files with mistakes too.
+func FuzzBuild(f *testing.F) {
+	for _, seed := range []string{fixture, services, profiles, "binds: [{}]", "server: {address: \":1\"}"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		none := func(string) ([]byte, error) { return nil, os.ErrNotExist }
+		_, _ = config.Parse("f", []byte(text), config.Options{ReadFile: none, AllowUnsetEnv: true, Check: func(c *config.Config) error {
+			_, err := extprocsvc.Build(c)
+			return err
+		}})
+	})
 }
 
 func TestRegisterPanics(t *testing.T) {

@@ -52,10 +52,11 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 		return content, err
 	}
 	b := &built{text: src}
-	if b.config, err = config.Parse(s.path, src, co); err != nil {
-		return nil, err
+	co.Check = func(c *config.Config) (err error) {
+		b.chains, err = extprocsvc.Build(c)
+		return err
 	}
-	if b.chains, err = extprocsvc.Build(b.config); err != nil {
+	if b.config, err = config.Parse(s.path, src, co); err != nil {
 		return nil, err
 	}
 	to.RouteChain = func(r *config.Route) *translator.Chain { return chainOf(b.chains.ForRoute(r)) }
