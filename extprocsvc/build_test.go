@@ -70,19 +70,18 @@ binds:
 	type facts struct {
 		name             string
 		failOpen, bodies bool
-		model            string
 	}
 	hash := regexp.MustCompile(`^[\w.~/:*=-]+@[0-9a-f]{16}$`)
 	for i, want := range []facts{
 		{},
-		{"profile/default", false, true, ""},
-		{"profile/default", false, true, ""},
-		{"profile/default/failOpen", true, true, ""},
-		{"route/3000/*.example.com/ai=2F1", false, true, "m"},
-		{"route/3000/*.example.com/both", false, true, "m"},
+		{"profile/default", false, true},
+		{"profile/default", false, true},
+		{"profile/default/failOpen", true, true},
+		{"route/3000/*.example.com/ai=2F1", false, true},
+		{"route/3000/*.example.com/both", false, true},
 		{},
-		{"profile/closed", false, false, ""},
-		{"route/3000/*.example.com/weight=200=20does=20not=20count", false, true, "m"},
+		{"profile/closed", false, false},
+		{"route/3000/*.example.com/weight=200=20does=20not=20count", false, true},
 	} {
 		rt := cfg.Listeners[0].Routes[i]
 		c := chains.ForRoute(rt)
@@ -92,7 +91,7 @@ binds:
 			}
 			continue
 		}
-		if got := (facts{c.Name(), c.FailOpen(), c.ReadsBody(), c.Model()}); got != want {
+		if got := (facts{c.Name(), c.FailOpen(), c.ReadsBody()}); got != want {
 			t.Errorf("%s: got %+v, want %+v", rt.Name, got, want)
 		}
 		if !hash.MatchString(c.Ref()) || !strings.HasPrefix(c.Ref(), c.Name()+"@") {

@@ -90,15 +90,6 @@ func (c *Chain) Chooses() bool { return c.chooses }
 // chain chooses a backend of its route.
 func (c *Chain) Choice(b *config.Backend) string { return c.name + "/" + escape(b.Name) }
 
-// Model is the model that replaces the one that clients ask for; empty if the
-// chain has no AI settings or chooses among several.
-func (c *Chain) Model() string {
-	if c.chooses || len(c.backends) == 0 {
-		return ""
-	}
-	return c.backends[0].model
-}
-
 // A candidate is a profile that may be chosen for a request.
 type candidate struct {
 	selector *selector

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/translator"
 )
 
 const module = "github.com/attache-dev/attache"
@@ -83,4 +86,19 @@ func goList(t *testing.T, args ...string) []string {
 		t.Fatalf("go list %s: %v", strings.Join(args, " "), err)
 	}
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// TestAgreements: translator and extprocsvc do not know each other, and must
+// mean the same by the words that they share through Envoy.
+func TestAgreements(t *testing.T) {
+	for _, w := range []struct{ what, envoy, service string }{
+		{"the gRPC metadata that names the chain", translator.ChainMetadata, extprocsvc.MetadataKey},
+		{"the namespace of dynamic metadata", translator.MetadataNamespace, extprocsvc.MetadataNamespace},
+		{"the key of the chosen backend", translator.BackendKey, extprocsvc.BackendKey},
+		{"the response header with the id", translator.IDHeader, extprocsvc.IDHeader},
+	} {
+		if w.envoy != w.service {
+			t.Errorf("%s is %q for Envoy and %q for the service", w.what, w.envoy, w.service)
+		}
+	}
 }
