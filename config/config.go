@@ -53,6 +53,8 @@ type Listener struct {
 	// GatewayName is what gatewayPolicies name as their target. Default
 	// bind/<port>.
 	GatewayName string
+	// Address is the one IP address to listen on; empty for all of them.
+	Address string
 	// Port is the TCP port, 1 to 65535.
 	Port uint16
 	// Hostname is exact, *.suffix, or empty for every host.

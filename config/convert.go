@@ -68,7 +68,11 @@ func (c *conversion) file() *block {
 	for _, rt := range l.Routes {
 		routes = append(routes, c.route(rt))
 	}
-	bind := newBlock().plain("port", strconv.Itoa(int(l.Port))).set("listeners", []*block{newBlock().set("routes", routes, "")}, "")
+	bind := newBlock().plain("port", strconv.Itoa(int(l.Port)))
+	if l.Address != "" {
+		bind.set("address", l.Address, "")
+	}
+	bind.set("listeners", []*block{newBlock().set("routes", routes, "")}, "")
 	var profiles []*block
 	for _, p := range c.cfg.Profiles {
 		profiles = append(profiles, c.profile(p))

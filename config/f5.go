@@ -27,7 +27,8 @@ func (r *resolver) resolveF5(f *f5File) {
 	for _, p := range r.cfg.Profiles {
 		r.f5ProfileServices(p)
 	}
-	l := &Listener{Path: "server", Name: "listener0", Port: r.f5Server(&f.Server)}
+	l := &Listener{Path: "server", Name: "listener0"}
+	l.Address, l.Port = r.f5Server(&f.Server)
 	r.cfg.Listeners = []*Listener{l}
 	for i := range f.Routes {
 		l.Routes = append(l.Routes, r.f5Route(fmt.Sprintf("routes[%d]", i), i, l, &f.Routes[i]))
@@ -87,7 +88,7 @@ func (n *named[T]) unused(r *resolver, says string) {
 	}
 }
 
-func (r *resolver) f5Server(f *f5Server) uint16 {
+func (r *resolver) f5Server(f *f5Server) (address string, port uint16) {
 	for _, s := range []struct {
 		key string
 		is  *f5Security
@@ -97,18 +98,18 @@ func (r *resolver) f5Server(f *f5Server) uint16 {
 		}
 	}
 	if f.Address == "" {
-		return 0 // reported as missing
+		return "", 0 // reported as missing
 	}
-	host, port, err := net.SplitHostPort(f.Address)
-	n, portErr := strconv.ParseUint(port, 10, 16)
-	ip := net.ParseIP(host)
+	host, service, err := net.SplitHostPort(f.Address)
+	n, portErr := strconv.ParseUint(service, 10, 16)
+	address, ok := listenAddress(host)
 	switch {
 	case err != nil || portErr != nil || n == 0:
 		r.errorf("server.address", Invalid, "expected a colon and a port from 1 to 65535, such as \":4141\"")
-	case host != "" && (ip == nil || !ip.IsUnspecified()):
-		r.errorf("server.address", Unsupported, "listening on one address only is not supported yet; write \":%d\"", n)
+	case !ok:
+		r.errorf("server.address", Invalid, "expected an IP address, localhost or nothing before the colon")
 	}
-	return uint16(n)
+	return address, uint16(n)
 }
 
 // f5Policy is what all routes of a policy share of their ExtProc.

@@ -36,6 +36,7 @@ type fileBind struct {
 	_ struct{} `notyet:"tunnelProtocol mode"`
 
 	Port      uint16         `yaml:"port,required"`
+	Address   string         `yaml:"address"`
 	Listeners []fileListener `yaml:"listeners,required"`
 }
 

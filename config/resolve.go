@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 )
 
 // resolver turns the decoded file into the model. Paths name places; the tree
@@ -77,8 +78,12 @@ func (r *resolver) resolve(f *file) {
 		if b.Port == 0 {
 			r.errorf(path+".port", Invalid, "expected a port from 1 to 65535")
 		}
+		address, ok := listenAddress(b.Address)
+		if !ok {
+			r.errorf(path+".address", Invalid, "expected an IP address, or localhost")
+		}
 		for j := range b.Listeners {
-			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), j, b.Port, &b.Listeners[j])
+			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), j, address, b.Port, &b.Listeners[j])
 		}
 	}
 	for i := range f.GatewayPolicies {
@@ -88,6 +93,22 @@ func (r *resolver) resolve(f *file) {
 	r.services()
 	r.uniquePorts(f)
 	r.rules("no extProc uses this profile")
+}
+
+// listenAddress is the address of a listener: empty for every one that the
+// machine has.
+func listenAddress(host string) (address string, ok bool) {
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case host == "" || ip != nil && ip.IsUnspecified():
+		return "", true
+	case ip == nil:
+		return "", false
+	}
+	return ip.String(), true
 }
 
 // sections reads F5's two.

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-func (r *resolver) listener(path string, index int, port uint16, f *fileListener) {
-	l := &Listener{Path: path, Name: f.Name, GatewayName: f.GatewayName, Port: port}
+func (r *resolver) listener(path string, index int, address string, port uint16, f *fileListener) {
+	l := &Listener{Path: path, Name: f.Name, GatewayName: f.GatewayName, Address: address, Port: port}
 	if l.Name == "" {
 		l.Name = "listener" + strconv.Itoa(index)
 	}

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"time"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
@@ -13,6 +14,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-dev/attache/config"
 )
 
 type listener = listenerv3.Listener
@@ -84,7 +87,7 @@ func (t *translation) listener(port uint16) {
 	}
 	t.out.Listeners = append(t.out.Listeners, &listener{
 		Name:                          listenerName(port),
-		Address:                       t.anyAddress(port),
+		Address:                       t.address(listeners[0]),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
 		FilterChains: []*listenerv3.FilterChain{{
 			Filters: []*listenerv3.Filter{{
@@ -107,13 +110,14 @@ func bindPath(path string) string {
 	return path
 }
 
-// anyAddress is every address of the machine: [::] takes IPv4 as well.
-func (t *translation) anyAddress(port uint16) *corev3.Address {
+// address is where Envoy listens: the one address, or every one of the
+// machine, where [::] takes IPv4 as well. The listeners of a port share it.
+func (t *translation) address(l *config.Listener) *corev3.Address {
 	a := &corev3.SocketAddress{
-		Address:       "0.0.0.0",
-		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+		Address:       cmp.Or(l.Address, "0.0.0.0"),
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(l.Port)},
 	}
-	if t.cfg.Process.EnableIPv6 {
+	if l.Address == "" && t.cfg.Process.EnableIPv6 {
 		a.Address, a.Ipv4Compat = "::", true
 	}
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: a}}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -40,7 +41,7 @@ func (s *services) pending() []string {
 		pending = []string{"Envoy has not acknowledged the configuration"}
 	}
 	if len(pending) == 0 {
-		pending = s.dialed.pending(x.Version, ports(state.Config))
+		pending = s.dialed.pending(x.Version, reachedAt(state.Config))
 	}
 	if len(pending) == 0 {
 		s.wasReady.Store(true)
@@ -63,39 +64,40 @@ func refusedResources(x xds.Status) (lines []string) {
 	return lines
 }
 
-func ports(c *config.Config) map[uint16]bool {
-	all := map[uint16]bool{}
+// reachedAt are the addresses at which this machine reaches the listeners.
+func reachedAt(c *config.Config) map[string]bool {
+	all := map[string]bool{}
 	for _, l := range c.Listeners {
-		all[l.Port] = true
+		all[net.JoinHostPort(cmp.Or(l.Address, "127.0.0.1"), strconv.Itoa(int(l.Port)))] = true
 	}
 	return all
 }
 
-// dialed remembers which ports of a version have been seen to accept: Envoy
+// dialed remembers which addresses of a version have been seen to accept: Envoy
 // acknowledges a listener some milliseconds before it listens.
 type dialed struct {
 	mu      sync.Mutex
 	version string
-	open    map[uint16]bool
+	open    map[string]bool
 }
 
-func (d *dialed) pending(version string, ports map[uint16]bool) (pending []string) {
+func (d *dialed) pending(version string, addresses map[string]bool) (pending []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.version != version {
-		d.version, d.open = version, map[uint16]bool{}
+		d.version, d.open = version, map[string]bool{}
 	}
-	for port := range ports {
-		if d.open[port] {
+	for address := range addresses {
+		if d.open[address] {
 			continue
 		}
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))), time.Second)
+		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
-			pending = append(pending, fmt.Sprintf("Envoy does not listen on port %d yet", port))
+			pending = append(pending, fmt.Sprintf("Envoy does not listen on %s yet", address))
 			continue
 		}
 		conn.Close()
-		d.open[port] = true
+		d.open[address] = true
 	}
 	return pending
 }
