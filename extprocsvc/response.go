@@ -61,6 +61,9 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 }
 
 func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
+	if s.reply == fresh && s.state == passing && s.inspects() && !s.profile.observe {
+		return s.misconfigured("response_header_mode SKIP") // it must not pass unseen
+	}
 	switch s.reply {
 	case holding, waiting:
 		if refused := s.result.add(s.server, m.GetBody(), s.answer.bytes, largeResponse); refused != nil {

@@ -178,6 +178,10 @@ func TestResponseStagesNeedToSeeEverything(t *testing.T) {
 	full := readsResponse(s.ref(0))["full duplex"]
 	blind := full
 	blind.Response, blind.SendResponseHeaders = extproctest.None, false
+	headless := full
+	headless.SendResponseHeaders = false
+	headlessBuffered := headless
+	headlessBuffered.Response = extproctest.Buffered
 	large := answer("200", "application/json", completion+strings.Repeat(" ", 200))
 	for _, c := range []struct {
 		name   string
@@ -186,6 +190,8 @@ func TestResponseStagesNeedToSeeEverything(t *testing.T) {
 		answer extproctest.Message
 		want   string
 	}{
+		{"no response headers", headless, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
+		{"no response headers, buffered", headlessBuffered, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
 		{"no response body", blind, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
 		{
 			"a stream is asked for", full, `{"stream":true,"messages":[]}`, ok,
