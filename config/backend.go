@@ -11,7 +11,7 @@ var providerHost = Target{Host: "api.openai.com", Port: 443}
 
 const chatCompletions = "/v1/chat/completions"
 
-func (r *resolver) backend(path, owner string, f *fileBackend, policiesPath string, policies *fileRoutePolicies) *Backend {
+func (r *resolver) backend(path, owner string, f *fileBackend, ls levels) *Backend {
 	b := &Backend{Path: path, Weight: 1}
 	if f.Weight != nil {
 		b.Weight = *f.Weight
@@ -21,13 +21,15 @@ func (r *resolver) backend(path, owner string, f *fileBackend, policiesPath stri
 		auth *fileBackendAuth
 		tls  *fileBackendTLS
 	}
-	// The first place that has a policy wins: the backend's entry, the route,
-	// the provider.
+	// The first place that has a policy wins: the backend's entry, the route and
+	// what stands above it, the provider.
 	var places []place
 	if f.Policies != nil {
 		places = append(places, place{path + ".policies", f.Policies.BackendAuth, f.Policies.BackendTLS})
 	}
-	places = append(places, place{policiesPath, policies.BackendAuth, policies.BackendTLS})
+	for _, l := range ls {
+		places = append(places, place{l.path, l.policies.BackendAuth, l.policies.BackendTLS})
+	}
 	if f.AI != nil {
 		if p := f.AI.Policies; p != nil {
 			places = append(places, place{path + ".ai.policies", p.BackendAuth, p.BackendTLS})

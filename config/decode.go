@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,16 +12,21 @@ import (
 // decoder fills Go values from nodes, strictly: an unknown key and a wrong
 // type are errors with their places, and all of them are collected.
 //
-// Struct fields name their key in a tag, `yaml:"name"`, with the option
-// ",required". A blank field with the tag `notyet:"a b"` lists keys that
-// agentgateway has and Attaché does not, `notyetF5:"a b"` those of F5 AI
-// Gateway, `refused:"a b"` those with an answer in refused.go; they get an error
-// of their own kind.
+// Struct fields name their key in a tag, `yaml:"name"`, with these options:
+// ",required"; ",notyet" for keys that agentgateway has and Attaché does not,
+// whose values are checked all the same; ",inline" for a struct whose keys stand
+// among the others. A second tag `old:"a b"` lists earlier spellings, which are
+// warned of. `enum:"a b"` lists the words that a string may be, `enumNotYet:"c"`
+// those that agentgateway has and Attaché does not. A blank field with the tag `notyetF5:"a b"` lists keys that F5 AI
+// Gateway has and Attaché does not, `refused:"a b"` those with an answer in
+// refused.go; they get an error of their own kind.
 // Absent, null and empty blocks leave the zero value; a pointer tells them
 // apart: null is absent, an empty block is not.
 type decoder struct {
 	file string
 	mistakes
+	// deprecated are the remarks about old spellings.
+	deprecated []*Error
 }
 
 // selfDecoder is a type with a shape that reflection cannot tell, such as a
@@ -138,39 +144,84 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
 		return
 	}
+	given := map[string]keyPlace{} // a field's key, by its current spelling
 	for i, key := range n.keys {
 		child := n.children[i]
-		if field, ok := s.fields[key.name]; ok {
-			d.value(child, v.Field(field))
+		e := &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path()}
+		field, ok := s.fields[key.name]
+		if !ok {
+			if msg, ok := s.notYet[key.name]; ok {
+				e.Kind, e.Msg = Unsupported, msg
+			} else {
+				e.Kind, e.Msg = UnknownKey, "unknown key; "+suggest(key.name, append(words(s.notYet), s.names...), s.names)
+			}
+			d.add(e)
 			continue
 		}
-		e := &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path()}
-		if msg, ok := s.notYet[key.name]; ok {
-			e.Kind, e.Msg = Unsupported, msg
-		} else {
-			e.Kind, e.Msg = UnknownKey, "unknown key; "+suggest(key.name, append(words(s.notYet), s.names...), s.names)
+		if first, twice := given[field.name]; twice {
+			e.Kind, e.Msg = Conflict, fmt.Sprintf("the same as %s (line %d); write only %s", first.name, first.line, field.name)
+			d.add(e)
+			continue
 		}
-		d.add(e)
+		given[field.name] = key
+		if key.name != field.name {
+			d.deprecated = append(d.deprecated, &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path(), Kind: Deprecated, Msg: "a deprecated spelling; write " + field.name})
+		}
+		if field.notYet {
+			e.Kind, e.Msg = Unsupported, notYetMessage
+			d.add(e)
+		}
+		d.value(child, v.FieldByIndex(field.index))
+		if len(field.enum) > 0 {
+			d.word(child, field)
+		}
 	}
 	for _, name := range s.required {
-		if n.get(name) == nil {
+		if _, ok := given[name]; !ok {
 			d.add(&Error{File: d.file, Line: n.line, Column: n.column, Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
 		}
 	}
 }
 
+// word checks a string against the words of its field.
+func (d *decoder) word(n *node, field fieldShape) {
+	switch {
+	case n.kind != scalarNode || n.tag != "!!str" || n.value == "" || slices.Contains(field.enum, n.value):
+	case slices.Contains(field.enumNotYet, n.value):
+		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected %s", alternatives(field.enum))
+	default:
+		d.errorf(n, Invalid, "unknown value %s; %s", n.quoted(), suggest(n.value, slices.Concat(field.enum, field.enumNotYet), field.enum))
+	}
+}
+
 // shape is what the tags of a struct type say.
 type shape struct {
-	fields   map[string]int
-	names    []string // in the order of the fields
+	fields   map[string]fieldShape // by every spelling
+	names    []string              // of the keys that work, in the order of the fields
 	required []string
 	notYet   map[string]string // key to what is said about it
 }
 
+// fieldShape is one key of a struct.
+type fieldShape struct {
+	name   string // the current spelling
+	index  []int
+	notYet bool
+	// enum and enumNotYet are the words of a string that has no others.
+	enum, enumNotYet []string
+}
+
+// notYetMessage is said of keys that agentgateway has and Attaché does not.
+const notYetMessage = "valid agentgateway key, not supported yet"
+
+// notYet is a value of agentgateway's whose shape is not known here.
+type notYet struct{}
+
+func (*notYet) decodeNode(*decoder, *node) {}
+
 // notYetTags are the struct tags for keys that Attaché does not do, with what
 // is said about them.
 var notYetTags = map[string]func(key string) string{
-	"notyet":   func(string) string { return "valid agentgateway key, not supported yet" },
 	"notyetF5": func(string) string { return "valid F5 AI Gateway key, not supported yet" },
 	"refused":  func(key string) string { return refusedKeys[key] },
 }
@@ -179,7 +230,14 @@ func shapeOf(t reflect.Type) shape {
 	if s, ok := shapes.Load(t); ok {
 		return s.(shape)
 	}
-	s := shape{fields: map[string]int{}, notYet: map[string]string{}}
+	s := shape{fields: map[string]fieldShape{}, notYet: map[string]string{}}
+	s.collect(t, nil)
+	shapes.Store(t, s)
+	return s
+}
+
+// collect adds the keys of a struct that stands at an index of the whole.
+func (s *shape) collect(t reflect.Type, at []int) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		for tag, says := range notYetTags {
@@ -187,18 +245,30 @@ func shapeOf(t reflect.Type) shape {
 				s.notYet[key] = says(key)
 			}
 		}
+		index := append(slices.Clone(at), i)
 		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if option == "inline" {
+			s.collect(f.Type, index)
+			continue
+		}
 		if name == "" {
 			continue
 		}
-		s.fields[name] = i
+		field := fieldShape{name: name, index: index, notYet: option == "notyet"}
+		field.enum, field.enumNotYet = strings.Fields(f.Tag.Get("enum")), strings.Fields(f.Tag.Get("enumNotYet"))
+		s.fields[name] = field
+		for _, old := range strings.Fields(f.Tag.Get("old")) {
+			s.fields[old] = field
+		}
+		if field.notYet {
+			s.notYet[name] = notYetMessage
+			continue
+		}
 		s.names = append(s.names, name)
 		if option == "required" {
 			s.required = append(s.required, name)
 		}
 	}
-	shapes.Store(t, s)
-	return s
 }
 
 // suggest proposes what the user may have meant: the nearest of all known

@@ -30,6 +30,8 @@ const (
 	Conflict Kind = "conflict"
 	// Unreachable: something that can never take effect.
 	Unreachable Kind = "unreachable"
+	// Deprecated: an old spelling. It is only ever warned of.
+	Deprecated Kind = "deprecated"
 )
 
 // Error is one mistake at one place.

@@ -7,7 +7,18 @@ import "strings"
 // resolve.go turns them into the model.
 
 type file struct {
-	_ struct{} `notyet:"frontendPolicies policies services workloads backends routeGroups gateways routes tcpRoutes llm mcp ui"`
+	FrontendPolicies notYet `yaml:"frontendPolicies,notyet"`
+	Policies         notYet `yaml:"policies,notyet"`
+	Services         notYet `yaml:"services,notyet"`
+	Workloads        notYet `yaml:"workloads,notyet"`
+	Backends         notYet `yaml:"backends,notyet"`
+	RouteGroups      notYet `yaml:"routeGroups,notyet"`
+	Gateways         notYet `yaml:"gateways,notyet"`
+	Routes           notYet `yaml:"routes,notyet"`
+	TCPRoutes        notYet `yaml:"tcpRoutes,notyet"`
+	LLM              notYet `yaml:"llm,notyet"`
+	MCP              notYet `yaml:"mcp,notyet"`
+	UI               notYet `yaml:"ui,notyet"`
 
 	Config          *fileConfig         `yaml:"config"`
 	Binds           []fileBind          `yaml:"binds"`
@@ -17,7 +28,38 @@ type file struct {
 }
 
 type fileConfig struct {
-	_ struct{} `notyet:"workerThreads connectionTerminationDeadline connectionMinTerminationDeadline backend logging tracing metrics histograms standardAttributes sensitiveHeaders customFunctions session mcp modelCatalog database storage localXdsPath listener caAddress caAuthToken xdsAddress xdsAuthToken spiffe namespace gateway trustDomain additionalTrustDomains skipValidateTrustDomain serviceAccount clusterId network hbone"`
+	WorkerThreads                    notYet `yaml:"workerThreads,notyet"`
+	ConnectionTerminationDeadline    notYet `yaml:"connectionTerminationDeadline,notyet"`
+	ConnectionMinTerminationDeadline notYet `yaml:"connectionMinTerminationDeadline,notyet"`
+	Backend                          notYet `yaml:"backend,notyet"`
+	Logging                          notYet `yaml:"logging,notyet"`
+	Tracing                          notYet `yaml:"tracing,notyet"`
+	Metrics                          notYet `yaml:"metrics,notyet"`
+	Histograms                       notYet `yaml:"histograms,notyet"`
+	StandardAttributes               notYet `yaml:"standardAttributes,notyet"`
+	SensitiveHeaders                 notYet `yaml:"sensitiveHeaders,notyet"`
+	CustomFunctions                  notYet `yaml:"customFunctions,notyet"`
+	Session                          notYet `yaml:"session,notyet"`
+	MCP                              notYet `yaml:"mcp,notyet"`
+	ModelCatalog                     notYet `yaml:"modelCatalog,notyet"`
+	Database                         notYet `yaml:"database,notyet"`
+	Storage                          notYet `yaml:"storage,notyet"`
+	LocalXDSPath                     notYet `yaml:"localXdsPath,notyet"`
+	Listener                         notYet `yaml:"listener,notyet"`
+	CAAddress                        notYet `yaml:"caAddress,notyet"`
+	CAAuthToken                      notYet `yaml:"caAuthToken,notyet"`
+	XDSAddress                       notYet `yaml:"xdsAddress,notyet"`
+	XDSAuthToken                     notYet `yaml:"xdsAuthToken,notyet"`
+	SPIFFE                           notYet `yaml:"spiffe,notyet"`
+	Namespace                        notYet `yaml:"namespace,notyet"`
+	Gateway                          notYet `yaml:"gateway,notyet"`
+	TrustDomain                      notYet `yaml:"trustDomain,notyet"`
+	AdditionalTrustDomains           notYet `yaml:"additionalTrustDomains,notyet"`
+	SkipValidateTrustDomain          notYet `yaml:"skipValidateTrustDomain,notyet"`
+	ServiceAccount                   notYet `yaml:"serviceAccount,notyet"`
+	ClusterID                        notYet `yaml:"clusterId,notyet"`
+	Network                          notYet `yaml:"network,notyet"`
+	HBONE                            notYet `yaml:"hbone,notyet"`
 
 	AdminAddr     string   `yaml:"adminAddr"`
 	StatsAddr     string   `yaml:"statsAddr"`
@@ -27,13 +69,14 @@ type fileConfig struct {
 }
 
 type fileDNS struct {
-	_ struct{} `notyet:"edns0"`
+	EDNS0 notYet `yaml:"edns0,notyet"`
 
 	LookupFamily string `yaml:"lookupFamily"`
 }
 
 type fileBind struct {
-	_ struct{} `notyet:"tunnelProtocol mode"`
+	TunnelProtocol notYet `yaml:"tunnelProtocol,notyet"`
+	Mode           notYet `yaml:"mode,notyet"`
 
 	Port      uint16         `yaml:"port,required"`
 	Address   string         `yaml:"address"`
@@ -41,23 +84,27 @@ type fileBind struct {
 }
 
 type fileListener struct {
-	_ struct{} `notyet:"namespace tls tcpRoutes policies"`
+	Namespace notYet `yaml:"namespace,notyet"`
+	TLS       notYet `yaml:"tls,notyet"`
+	TCPRoutes notYet `yaml:"tcpRoutes,notyet"`
+	Policies  notYet `yaml:"policies,notyet"`
 
 	Name        string      `yaml:"name"`
 	GatewayName string      `yaml:"gatewayName"`
 	Hostname    string      `yaml:"hostname"`
-	Protocol    string      `yaml:"protocol"`
+	Protocol    string      `yaml:"protocol" enum:"HTTP" enumNotYet:"HTTPS TLS TCP HBONE"`
 	Routes      []fileRoute `yaml:"routes"`
 }
 
 type fileRoute struct {
-	_ struct{} `notyet:"namespace ruleName"`
+	Namespace notYet `yaml:"namespace,notyet"`
+	RuleName  notYet `yaml:"ruleName,notyet"`
 
-	Name      string             `yaml:"name"`
-	Hostnames []string           `yaml:"hostnames"`
-	Matches   []fileMatch        `yaml:"matches"`
-	Policies  *fileRoutePolicies `yaml:"policies"`
-	Backends  []fileBackend      `yaml:"backends"`
+	Name      string        `yaml:"name"`
+	Hostnames []string      `yaml:"hostnames"`
+	Matches   []fileMatch   `yaml:"matches"`
+	Policies  *filePolicies `yaml:"policies"`
+	Backends  []fileBackend `yaml:"backends"`
 }
 
 type fileMatch struct {
@@ -83,8 +130,33 @@ type fileValue struct {
 	Regex *string `yaml:"regex"`
 }
 
-type fileRoutePolicies struct {
-	_ struct{} `notyet:"requestHeaderModifier responseHeaderModifier requestRedirect urlRewrite requestMirror directResponse cors mcpAuthorization mcpAuthentication mcpGuardrails authorization a2a ai localRateLimit remoteRateLimit jwtAuth basicAuth apiKey oidc extAuthz transformations csrf buffer retry delay backendTunnel"`
+type filePolicies struct {
+	RequestHeaderModifier  notYet `yaml:"requestHeaderModifier,notyet"`
+	ResponseHeaderModifier notYet `yaml:"responseHeaderModifier,notyet"`
+	RequestRedirect        notYet `yaml:"requestRedirect,notyet"`
+	URLRewrite             notYet `yaml:"urlRewrite,notyet"`
+	RequestMirror          notYet `yaml:"requestMirror,notyet"`
+	DirectResponse         notYet `yaml:"directResponse,notyet"`
+	CORS                   notYet `yaml:"cors,notyet"`
+	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
+	MCPAuthentication      notYet `yaml:"mcpAuthentication,notyet"`
+	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
+	Authorization          notYet `yaml:"authorization,notyet"`
+	A2A                    notYet `yaml:"a2a,notyet"`
+	AI                     notYet `yaml:"ai,notyet"`
+	LocalRateLimit         notYet `yaml:"localRateLimit,notyet"`
+	RemoteRateLimit        notYet `yaml:"remoteRateLimit,notyet"`
+	JWTAuth                notYet `yaml:"jwtAuth,notyet"`
+	BasicAuth              notYet `yaml:"basicAuth,notyet"`
+	APIKey                 notYet `yaml:"apiKey,notyet"`
+	OIDC                   notYet `yaml:"oidc,notyet"`
+	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
+	Transformations        notYet `yaml:"transformations,notyet"`
+	CSRF                   notYet `yaml:"csrf,notyet"`
+	Buffer                 notYet `yaml:"buffer,notyet"`
+	Retry                  notYet `yaml:"retry,notyet"`
+	Delay                  notYet `yaml:"delay,notyet"`
+	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
 
 	ExtProc     *fileExtProc     `yaml:"extProc"`
 	Timeout     *fileTimeout     `yaml:"timeout"`
@@ -93,7 +165,7 @@ type fileRoutePolicies struct {
 }
 
 type fileTimeout struct {
-	_ struct{} `notyet:"backendRequestTimeout"`
+	BackendRequestTimeout notYet `yaml:"backendRequestTimeout,notyet"`
 
 	RequestTimeout fileDuration `yaml:"requestTimeout"`
 }
@@ -105,20 +177,32 @@ type fileGatewayPolicy struct {
 }
 
 type fileTarget struct {
-	_ struct{} `notyet:"route routeRule service backend subBackend"`
+	Route      notYet `yaml:"route,notyet"`
+	RouteRule  notYet `yaml:"routeRule,notyet"`
+	Service    notYet `yaml:"service,notyet"`
+	Backend    notYet `yaml:"backend,notyet"`
+	SubBackend notYet `yaml:"subBackend,notyet"`
 
 	Gateway  string `yaml:"gateway"`
 	Listener string `yaml:"listener"`
 }
 
 type fileGatewayActions struct {
-	_ struct{} `notyet:"jwtAuth transformations"`
+	JWTAuth         notYet `yaml:"jwtAuth,notyet"`
+	Transformations notYet `yaml:"transformations,notyet"`
 
 	ExtProc *fileExtProc `yaml:"extProc"`
 }
 
 type fileExtProc struct {
-	_ struct{} `notyet:"service backend policies metadataContext requestAttributes responseAttributes processingOptions conditional"`
+	Service            notYet `yaml:"service,notyet"`
+	Backend            notYet `yaml:"backend,notyet"`
+	Policies           notYet `yaml:"policies,notyet"`
+	MetadataContext    notYet `yaml:"metadataContext,notyet"`
+	RequestAttributes  notYet `yaml:"requestAttributes,notyet"`
+	ResponseAttributes notYet `yaml:"responseAttributes,notyet"`
+	ProcessingOptions  notYet `yaml:"processingOptions,notyet"`
+	Conditional        notYet `yaml:"conditional,notyet"`
 
 	Host        string `yaml:"host"`
 	FailureMode string `yaml:"failureMode"`
@@ -144,7 +228,14 @@ type fileAuthentication struct {
 }
 
 type fileBackend struct {
-	_ struct{} `notyet:"service backend internal dynamic mcp aws routeGroup invalid"`
+	Service    notYet `yaml:"service,notyet"`
+	Backend    notYet `yaml:"backend,notyet"`
+	Internal   notYet `yaml:"internal,notyet"`
+	Dynamic    notYet `yaml:"dynamic,notyet"`
+	MCP        notYet `yaml:"mcp,notyet"`
+	AWS        notYet `yaml:"aws,notyet"`
+	RouteGroup notYet `yaml:"routeGroup,notyet"`
+	Invalid    notYet `yaml:"invalid,notyet"`
 
 	Weight   *uint32              `yaml:"weight"`
 	Name     string               `yaml:"name"` // ours, for services
@@ -154,7 +245,22 @@ type fileBackend struct {
 }
 
 type fileBackendPolicies struct {
-	_ struct{} `notyet:"requestHeaderModifier responseHeaderModifier requestRedirect transformations backendTunnel authorization a2a ai mcpAuthorization mcpGuardrails extAuthz http tcp health inferenceRouting sessionAffinity"`
+	RequestHeaderModifier  notYet `yaml:"requestHeaderModifier,notyet"`
+	ResponseHeaderModifier notYet `yaml:"responseHeaderModifier,notyet"`
+	RequestRedirect        notYet `yaml:"requestRedirect,notyet"`
+	Transformations        notYet `yaml:"transformations,notyet"`
+	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
+	Authorization          notYet `yaml:"authorization,notyet"`
+	A2A                    notYet `yaml:"a2a,notyet"`
+	AI                     notYet `yaml:"ai,notyet"`
+	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
+	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
+	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
+	HTTP                   notYet `yaml:"http,notyet"`
+	TCP                    notYet `yaml:"tcp,notyet"`
+	Health                 notYet `yaml:"health,notyet"`
+	InferenceRouting       notYet `yaml:"inferenceRouting,notyet"`
+	SessionAffinity        notYet `yaml:"sessionAffinity,notyet"`
 
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
@@ -162,7 +268,16 @@ type fileBackendPolicies struct {
 
 // fileAI is the ai backend. Up to v0.10 the policies stood directly in it.
 type fileAI struct {
-	_ struct{} `notyet:"groups tokenize modelAliases defaults overrides promptGuard prompts routes promptCaching transformations"`
+	Groups          notYet `yaml:"groups,notyet"`
+	Tokenize        notYet `yaml:"tokenize,notyet"`
+	ModelAliases    notYet `yaml:"modelAliases,notyet"`
+	Defaults        notYet `yaml:"defaults,notyet"`
+	Overrides       notYet `yaml:"overrides,notyet"`
+	PromptGuard     notYet `yaml:"promptGuard,notyet"`
+	Prompts         notYet `yaml:"prompts,notyet"`
+	Routes          notYet `yaml:"routes,notyet"`
+	PromptCaching   notYet `yaml:"promptCaching,notyet"`
+	Transformations notYet `yaml:"transformations,notyet"`
 
 	Name         string               `yaml:"name"`
 	Provider     fileProvider         `yaml:"provider,required"`
@@ -175,19 +290,32 @@ type fileAI struct {
 }
 
 type fileProvider struct {
-	_ struct{} `notyet:"gemini vertex anthropic bedrock azureOpenAI azure copilot custom"`
+	Gemini      notYet `yaml:"gemini,notyet"`
+	Vertex      notYet `yaml:"vertex,notyet"`
+	Anthropic   notYet `yaml:"anthropic,notyet"`
+	Bedrock     notYet `yaml:"bedrock,notyet"`
+	AzureOpenAI notYet `yaml:"azureOpenAI,notyet"`
+	Azure       notYet `yaml:"azure,notyet"`
+	Copilot     notYet `yaml:"copilot,notyet"`
+	Custom      notYet `yaml:"custom,notyet"`
 
 	OpenAI *fileOpenAI `yaml:"openAI"`
 }
 
 type fileOpenAI struct {
-	_ struct{} `notyet:"moderation"`
+	Moderation notYet `yaml:"moderation,notyet"`
 
 	Model string `yaml:"model"`
 }
 
 type fileBackendTLS struct {
-	_ struct{} `notyet:"hostname insecure insecureHost alpn subjectAltNames keyExchangeGroups spiffe"`
+	Hostname          notYet `yaml:"hostname,notyet"`
+	Insecure          notYet `yaml:"insecure,notyet"`
+	InsecureHost      notYet `yaml:"insecureHost,notyet"`
+	ALPN              notYet `yaml:"alpn,notyet"`
+	SubjectAltNames   notYet `yaml:"subjectAltNames,notyet"`
+	KeyExchangeGroups notYet `yaml:"keyExchangeGroups,notyet"`
+	SPIFFE            notYet `yaml:"spiffe,notyet"`
 
 	Root       string `yaml:"root"`
 	Cert       string `yaml:"cert"`
@@ -196,7 +324,15 @@ type fileBackendTLS struct {
 }
 
 type fileBackendAuth struct {
-	_ struct{} `notyet:"passthrough gcp aws azure copilot jwtSign oauthTokenExchange crossAppAccess credentials"`
+	Passthrough        notYet `yaml:"passthrough,notyet"`
+	GCP                notYet `yaml:"gcp,notyet"`
+	AWS                notYet `yaml:"aws,notyet"`
+	Azure              notYet `yaml:"azure,notyet"`
+	Copilot            notYet `yaml:"copilot,notyet"`
+	JWTSign            notYet `yaml:"jwtSign,notyet"`
+	OAuthTokenExchange notYet `yaml:"oauthTokenExchange,notyet"`
+	CrossAppAccess     notYet `yaml:"crossAppAccess,notyet"`
+	Credentials        notYet `yaml:"credentials,notyet"`
 
 	Key *fileKey `yaml:"key"`
 }
@@ -210,7 +346,7 @@ type fileKey struct {
 }
 
 type fileKeyMapping struct {
-	_ struct{} `notyet:"location"`
+	Location notYet `yaml:"location,notyet"`
 
 	File  string   `yaml:"file"`
 	Value *fileKey `yaml:"value"`

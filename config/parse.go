@@ -97,6 +97,8 @@ func resolveTree(name string, root *node, opts Options, earlier []*Error) (*Conf
 		r.refused(d.list)
 		r.resolveF5(&f)
 	}
+	r.cfg.Warnings = append(r.cfg.Warnings, d.deprecated...)
+	slices.SortStableFunc(r.cfg.Warnings, func(a, b *Error) int { return a.Line - b.Line })
 	slices.Sort(r.cfg.Named)
 	r.cfg.Named = slices.Compact(r.cfg.Named)
 	return r.cfg, append(d.list, r.list...)

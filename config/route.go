@@ -17,13 +17,6 @@ func (r *resolver) listener(path string, index int, address string, port uint16,
 	if l.Name == "" {
 		l.Name = "listener" + strconv.Itoa(index)
 	}
-	if f.Protocol != "" && f.Protocol != "HTTP" {
-		if slices.Contains([]string{"HTTPS", "TLS", "TCP", "HBONE"}, f.Protocol) {
-			r.errorf(path+".protocol", Unsupported, "valid agentgateway protocol, not supported yet; only HTTP is")
-		} else {
-			r.errorf(path+".protocol", Invalid, "unknown protocol; expected HTTP")
-		}
-	}
 	l.Hostname = r.hostname(path+".hostname", f.Hostname)
 	for i := range f.Routes {
 		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i]))
@@ -50,21 +43,18 @@ func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Rou
 	if !rt.Named {
 		rt.Name = derivedName(rt)
 	}
-	policies := f.Policies
-	if policies == nil {
-		policies = &fileRoutePolicies{}
+	ls := r.levels(path, f)
+	if p, extProc := pick(ls, "extProc", func(p *filePolicies) *fileExtProc { return p.ExtProc }); extProc != nil {
+		rt.ExtProc = r.extProc(p, extProc)
 	}
-	if policies.ExtProc != nil {
-		rt.ExtProc = r.extProc(path+".policies.extProc", policies.ExtProc)
-	}
-	if policies.Timeout != nil {
-		if rt.Timeout = time.Duration(policies.Timeout.RequestTimeout); rt.Timeout == 0 {
-			r.missingf(path+".policies.timeout", "expected requestTimeout")
+	if p, timeout := pick(ls, "timeout", func(p *filePolicies) *fileTimeout { return p.Timeout }); timeout != nil {
+		if rt.Timeout = time.Duration(timeout.RequestTimeout); rt.Timeout == 0 {
+			r.missingf(p, "expected requestTimeout")
 		}
 	}
 	for i := range f.Backends {
 		owner := fmt.Sprintf("%d/%s/%s/backend%d", l.Port, l.Name, rt.Name, i)
-		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], path+".policies", policies))
+		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], ls))
 	}
 	r.name(rt.Backends)
 	return rt
@@ -149,4 +139,12 @@ func (r *resolver) valueMatch(path string, f *fileValueMatch) ValueMatch {
 		r.errorf(path+".value", Invalid, "expected exactly one of exact, regex")
 	}
 	return m
+}
+
+// levels are the places that give policies to the route at path.
+func (r *resolver) levels(path string, f *fileRoute) levels {
+	if f.Policies == nil {
+		return nil
+	}
+	return levels{{path + ".policies", f.Policies}}
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 )
 
 // rules checks what no single key can know. unusedProfile says how a profile
@@ -109,5 +108,4 @@ func (r *resolver) unused(unusedProfile string) {
 	if !r.f5 && len(r.cfg.Listeners) == 0 && len(r.list) == 0 {
 		r.warnf("", Unreachable, "the file has no listeners, so nothing is served; add binds")
 	}
-	slices.SortStableFunc(r.cfg.Warnings, func(a, b *Error) int { return a.Line - b.Line })
 }

@@ -28,7 +28,7 @@ const extProcMessageTimeout = 30 * time.Second
 // by which backends are chosen. And where our service chooses, Envoy looks for
 // the route again, which must not be that of another host, whose policies
 // would not run: there the host stays the client's.
-func (t *translation) externalExtProc(e *config.ExtProc, keepHost bool) *corev3.TypedExtensionConfig {
+func (t *translation) externalExtProc(e *config.ExtProc, keepHost bool) protoMessage {
 	request := extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
 	if e.FailOpen {
 		request = extprocfilterv3.ProcessingMode_BUFFERED
@@ -39,7 +39,7 @@ func (t *translation) externalExtProc(e *config.ExtProc, keepHost bool) *corev3.
 	if keepHost {
 		rules.DisallowExpression = &matcherv3.RegexMatcher{Regex: ":authority|host"}
 	}
-	return filter(routeExtProc, &extprocfilterv3.ExternalProcessor{
+	return &extprocfilterv3.ExternalProcessor{
 		StatPrefix:       routeExtProc,
 		GrpcService:      grpcService(cluster),
 		FailureModeAllow: e.FailOpen,
@@ -54,13 +54,13 @@ func (t *translation) externalExtProc(e *config.ExtProc, keepHost bool) *corev3.
 		MessageTimeout:   durationpb.New(extProcMessageTimeout),
 		MutationRules:    rules,
 		RouteCacheAction: extprocfilterv3.ExternalProcessor_RETAIN,
-	})
+	}
 }
 
 // ownExtProc calls our service for the phases that the chain needs. The
 // service always sets the right content-length, so it may (a wrong one would
 // be request smuggling).
-func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionConfig {
+func (t *translation) ownExtProc(name string, c *Chain) protoMessage {
 	mode := &extprocfilterv3.ProcessingMode{
 		RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
 		RequestBodyMode:     extprocfilterv3.ProcessingMode_NONE,
@@ -88,7 +88,7 @@ func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionCo
 	}
 	service := grpcService(t.extProcCluster(extProcCluster, t.opts.ExtProc, ""))
 	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: c.Ref}}
-	return filter(name, &extprocfilterv3.ExternalProcessor{
+	return &extprocfilterv3.ExternalProcessor{
 		StatPrefix:               name,
 		GrpcService:              service,
 		FailureModeAllow:         c.FailOpen,
@@ -100,7 +100,7 @@ func (t *translation) ownExtProc(name string, c *Chain) *corev3.TypedExtensionCo
 		MetadataOptions: &extprocfilterv3.MetadataOptions{
 			ReceivingNamespaces: &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{MetadataNamespace}},
 		},
-	})
+	}
 }
 
 func grpcService(cluster string) *corev3.GrpcService {

@@ -3,6 +3,7 @@ package translator
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
@@ -30,6 +31,19 @@ const (
 	backendAI    = "backend.ai"
 )
 
+// policy is one filter of a chain, before it is built.
+type policy struct {
+	// name tells phase and policy.
+	name string
+	// key tells the filter apart from others of the same name: equal keys mean
+	// equal filters. It holds no secret.
+	key string
+	// build returns the filter's configuration.
+	build func() protoMessage
+	// own tells that the filter is our service.
+	own bool
+}
+
 // chain is the filters of a route, in order.
 type chain struct {
 	filters []*corev3.TypedExtensionConfig
@@ -42,17 +56,25 @@ type chain struct {
 // noPolicies is the empty chain.
 var noPolicies = &chain{}
 
-// chainOf returns the one chain for a set of filters: routes with equal
-// policies share it, so that comparing pointers compares policies.
-func (t *translation) chainOf(key string, build func() *chain) *chain {
-	if key == "" {
+// chainOf returns the one chain for some policies: routes with equal policies
+// share it, so that comparing pointers compares policies.
+func (t *translation) chainOf(policies []policy) *chain {
+	if len(policies) == 0 {
 		return noPolicies
 	}
-	c := t.chains[key]
+	var key strings.Builder
+	for _, p := range policies {
+		key.WriteString(p.name + " " + p.key + "\n")
+	}
+	c := t.chains[key.String()]
 	if c == nil {
-		c = build()
+		c = &chain{}
+		for _, p := range policies {
+			c.filters = append(c.filters, filter(p.name, p.build()))
+			c.own = c.own || p.own
+		}
 		c.packed = packChain(c.filters)
-		t.chains[key] = c
+		t.chains[key.String()] = c
 	}
 	return c
 }
@@ -69,7 +91,7 @@ func (t *translation) policies(r *config.Route, own *Chain) *chain {
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
 		name = routeExtProc
 	}
-	return t.extProcs(r.ExtProc, name, own)
+	return t.chainOf(t.extProcs(r.ExtProc, name, own))
 }
 
 // gatewayPolicies is the chain of requests that match no route. External
@@ -88,28 +110,27 @@ func (t *translation) gatewayPolicies(l *config.Listener) *chain {
 		open.FailOpen = true
 		own = &open
 	}
-	return t.extProcs(external, routeExtProc, own)
+	return t.chainOf(t.extProcs(external, routeExtProc, own))
 }
 
 // extProcs is somebody's ext_proc server, then ours under the name ownName.
-func (t *translation) extProcs(e *config.ExtProc, ownName string, own *Chain) *chain {
-	key := ""
+func (t *translation) extProcs(e *config.ExtProc, ownName string, own *Chain) (policies []policy) {
 	if e != nil && e.Target != nil {
-		key = fmt.Sprintf("external %s %v %v ", address(*e.Target), e.FailOpen, own.chooses())
+		policies = append(policies, policy{
+			name:  routeExtProc,
+			key:   fmt.Sprintf("external %s %v %v", address(*e.Target), e.FailOpen, own.chooses()),
+			build: func() protoMessage { return t.externalExtProc(e, own.chooses()) },
+		})
 	}
 	if own != nil {
-		key += fmt.Sprintf("own %s %s %v %v %v %v", ownName, own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses())
+		policies = append(policies, policy{
+			name:  ownName,
+			key:   fmt.Sprintf("own %s %v %v %v %v", own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses()),
+			build: func() protoMessage { return t.ownExtProc(ownName, own) },
+			own:   true,
+		})
 	}
-	return t.chainOf(key, func() *chain {
-		c := &chain{own: own != nil}
-		if e != nil && e.Target != nil {
-			c.filters = append(c.filters, t.externalExtProc(e, own.chooses()))
-		}
-		if own != nil {
-			c.filters = append(c.filters, t.ownExtProc(ownName, own))
-		}
-		return c
-	})
+	return policies
 }
 
 // over is the chain c in a route of a virtual host that carries the chain
