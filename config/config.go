@@ -48,7 +48,10 @@ type Process struct {
 type Listener struct {
 	// Path is the place in the file, such as binds[0].listeners[0].
 	Path string
-	// Name is the user's, or listener<index> as agentgateway has it.
+	// BindPath is the place of its port, such as binds[0].
+	BindPath string
+	// Name is the user's, or listener<index> as agentgateway has it, or that of
+	// a gateway which is written without listeners.
 	Name string
 	// GatewayName is what gatewayPolicies name as their target. Default
 	// bind/<port>.
@@ -79,6 +82,13 @@ type Route struct {
 	Index int
 	// Named tells whether the user gave the name.
 	Named bool
+	// Parent is the route that hands its requests to the group which this route
+	// is in; nil for a route of a listener. Precedence is that of the parents
+	// first.
+	Parent *Route
+	// Delegates tells that the route hands its requests to a group. What no route
+	// of the group matches is answered 404.
+	Delegates bool
 	// Hostnames are exact or *.suffix; empty means any host.
 	Hostnames []string
 	// Matches are alternatives. There is always at least one.
@@ -101,6 +111,9 @@ type Match struct {
 	Method  string
 	Headers []ValueMatch
 	Query   []ValueMatch
+	// Parent is the index of the parent's match that this one is below, if the
+	// route has a parent.
+	Parent int
 }
 
 // PathMatch is a condition on the path without its query.

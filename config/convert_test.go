@@ -72,7 +72,7 @@ func TestConvert(t *testing.T) {
 var sameMeaning = cmp.Options{
 	cmpopts.IgnoreFields(Config{}, "File", "Warnings"),
 	cmpopts.IgnoreUnexported(Config{}),
-	cmpopts.IgnoreFields(Listener{}, "Path"),
+	cmpopts.IgnoreFields(Listener{}, "Path", "BindPath"),
 	cmpopts.IgnoreFields(Route{}, "Path", "Services"), // see services
 	cmpopts.IgnoreFields(ExtProc{}, "Path"),
 	cmpopts.IgnoreFields(Candidate{}, "Path"),

@@ -27,7 +27,7 @@ func (r *resolver) resolveF5(f *f5File) {
 	for _, p := range r.cfg.Profiles {
 		r.f5ProfileServices(p)
 	}
-	l := &Listener{Path: "server", Name: "listener0"}
+	l := &Listener{Path: "server", BindPath: "server", Name: "listener0"}
 	l.Address, l.Port = r.f5Server(&f.Server)
 	r.cfg.Listeners = []*Listener{l}
 	for i := range f.Routes {

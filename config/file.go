@@ -8,23 +8,31 @@ import "strings"
 
 type file struct {
 	FrontendPolicies notYet `yaml:"frontendPolicies,notyet"`
-	Policies         notYet `yaml:"policies,notyet"`
 	Services         notYet `yaml:"services,notyet"`
 	Workloads        notYet `yaml:"workloads,notyet"`
 	Backends         notYet `yaml:"backends,notyet"`
-	RouteGroups      notYet `yaml:"routeGroups,notyet"`
-	Gateways         notYet `yaml:"gateways,notyet"`
-	Routes           notYet `yaml:"routes,notyet"`
 	TCPRoutes        notYet `yaml:"tcpRoutes,notyet"`
 	LLM              notYet `yaml:"llm,notyet"`
 	MCP              notYet `yaml:"mcp,notyet"`
 	UI               notYet `yaml:"ui,notyet"`
 
-	Config          *fileConfig         `yaml:"config"`
-	Binds           []fileBind          `yaml:"binds"`
-	GatewayPolicies []fileGatewayPolicy `yaml:"gatewayPolicies"`
-	Processors      []fileProcessor     `yaml:"processors"`
-	Profiles        []fileProfile       `yaml:"profiles"`
+	Config *fileConfig `yaml:"config"`
+	Binds  []fileBind  `yaml:"binds"`
+	// Gateways are named ports: v1.4's way to write binds.
+	// Envoy: a listener each.
+	Gateways map[string]fileGateway `yaml:"gateways"`
+	// Routes belong to the gateways that they name. The order does not matter;
+	// see matches.
+	Routes []fileAttachedRoute `yaml:"routes"`
+	// RouteGroups are routes that other routes hand their requests to.
+	RouteGroups []fileRouteGroup `yaml:"routeGroups"`
+	// Policies are attached to what they name as their target. A route's own
+	// policy of the same kind wins, then what targets the rule, the route, the
+	// listener and the gateway.
+	Policies        []fileTargetedPolicy `yaml:"policies"`
+	GatewayPolicies []fileGatewayPolicy  `yaml:"gatewayPolicies"`
+	Processors      []fileProcessor      `yaml:"processors"`
+	Profiles        []fileProfile        `yaml:"profiles"`
 }
 
 type fileConfig struct {
@@ -97,10 +105,20 @@ type fileListener struct {
 }
 
 type fileRoute struct {
-	Namespace notYet `yaml:"namespace,notyet"`
-	RuleName  notYet `yaml:"ruleName,notyet"`
+	// Name labels the route in access logs and statistics, and is what policies
+	// refer to.
+	// Default: derived from hostnames and matches, so that it survives edits
+	// elsewhere; policies find it as route<index>.
+	// Differs: a second route of this name on one listener is an error;
+	// agentgateway silently drops the first.
+	Name string `yaml:"name"`
+	// Namespace is a part of the name.
+	// Default: default.
+	Namespace string `yaml:"namespace"`
+	// RuleName is a part of the name by which policies refer to the route.
+	// Default: default.
+	RuleName string `yaml:"ruleName"`
 
-	Name      string        `yaml:"name"`
 	Hostnames []string      `yaml:"hostnames"`
 	Matches   []fileMatch   `yaml:"matches"`
 	Policies  *filePolicies `yaml:"policies"`
@@ -228,20 +246,23 @@ type fileAuthentication struct {
 }
 
 type fileBackend struct {
-	Service    notYet `yaml:"service,notyet"`
-	Backend    notYet `yaml:"backend,notyet"`
-	Internal   notYet `yaml:"internal,notyet"`
-	Dynamic    notYet `yaml:"dynamic,notyet"`
-	MCP        notYet `yaml:"mcp,notyet"`
-	AWS        notYet `yaml:"aws,notyet"`
-	RouteGroup notYet `yaml:"routeGroup,notyet"`
-	Invalid    notYet `yaml:"invalid,notyet"`
+	Service  notYet `yaml:"service,notyet"`
+	Backend  notYet `yaml:"backend,notyet"`
+	Internal notYet `yaml:"internal,notyet"`
+	Dynamic  notYet `yaml:"dynamic,notyet"`
+	MCP      notYet `yaml:"mcp,notyet"`
+	AWS      notYet `yaml:"aws,notyet"`
+	Invalid  notYet `yaml:"invalid,notyet"`
 
-	Weight   *uint32              `yaml:"weight"`
-	Name     string               `yaml:"name"` // ours, for services
-	Host     string               `yaml:"host"`
-	AI       *fileAI              `yaml:"ai"`
-	Policies *fileBackendPolicies `yaml:"policies"`
+	Weight *uint32 `yaml:"weight"`
+	Name   string  `yaml:"name"` // ours, for services
+	Host   string  `yaml:"host"`
+	// RouteGroup hands the route's requests to a group; it is then the only
+	// backend.
+	// Envoy: routes that match what both match.
+	RouteGroup string               `yaml:"routeGroup"`
+	AI         *fileAI              `yaml:"ai"`
+	Policies   *fileBackendPolicies `yaml:"policies"`
 }
 
 type fileBackendPolicies struct {

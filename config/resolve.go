@@ -20,6 +20,15 @@ type resolver struct {
 	mistaken map[string]bool
 	// forListener tells which gateway policies target one listener.
 	forListener map[*ExtProc]bool
+	// targets are the policies of the section "policies"; listenerLevels those
+	// that a listener gives to its routes, gatewayLevels those that run before a
+	// route is chosen.
+	targets                       targets
+	listenerLevels, gatewayLevels map[*Listener]levels
+	// groups are the section "routeGroups" by name, entered the names of those
+	// that are being read.
+	groups  map[string]*routeGroup
+	entered []string
 	// given are the names that the user gave to backends.
 	given map[*Backend]string
 	// f5 tells that the file is F5's own, which has policies and services.
@@ -38,8 +47,11 @@ func newResolver(name string, root *node, opts Options) *resolver {
 		mistaken:    map[string]bool{},
 		forListener: map[*ExtProc]bool{},
 		given:       map[*Backend]string{},
-		policies:    named[*ExtProc]{what: "policy", list: "policies"},
-		upstreams:   named[*Backend]{what: "service", list: "services"},
+
+		listenerLevels: map[*Listener]levels{},
+		gatewayLevels:  map[*Listener]levels{},
+		policies:       named[*ExtProc]{what: "policy", list: "policies"},
+		upstreams:      named[*Backend]{what: "service", list: "services"},
 	}
 }
 
@@ -72,6 +84,8 @@ func (r *resolver) warnf(path string, kind Kind, format string, args ...any) {
 func (r *resolver) resolve(f *file) {
 	r.process(f.Config)
 	r.sections(f.Processors, f.Profiles)
+	r.targeted(f.Policies)
+	r.routeGroups(f.RouteGroups)
 	for i := range f.Binds {
 		b := &f.Binds[i]
 		path := fmt.Sprintf("binds[%d]", i)
@@ -83,9 +97,12 @@ func (r *resolver) resolve(f *file) {
 			r.errorf(path+".address", Invalid, "expected an IP address, or localhost")
 		}
 		for j := range b.Listeners {
-			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), j, address, b.Port, &b.Listeners[j])
+			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), path, j, address, b.Port, &b.Listeners[j])
 		}
 	}
+	r.gateways(f.Gateways)
+	r.attachedRoutes(f.Routes)
+	r.missedTargets()
 	for i := range f.GatewayPolicies {
 		r.gatewayPolicy(fmt.Sprintf("gatewayPolicies[%d]", i), &f.GatewayPolicies[i])
 	}

@@ -12,19 +12,27 @@ import (
 	"time"
 )
 
-func (r *resolver) listener(path string, index int, address string, port uint16, f *fileListener) {
-	l := &Listener{Path: path, Name: f.Name, GatewayName: f.GatewayName, Address: address, Port: port}
+func (r *resolver) listener(path, bind string, index int, address string, port uint16, f *fileListener) {
+	l := &Listener{Path: path, BindPath: bind, Name: f.Name, GatewayName: f.GatewayName, Address: address, Port: port}
 	if l.Name == "" {
 		l.Name = "listener" + strconv.Itoa(index)
 	}
 	l.Hostname = r.hostname(path+".hostname", f.Hostname)
+	r.attachTo(l)
 	for i := range f.Routes {
-		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i]))
+		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i])...)
 	}
 	r.cfg.Listeners = append(r.cfg.Listeners, l)
 }
 
-func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Route {
+// route reads a route of a listener, and the routes of the group that it hands
+// its requests to.
+func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) []*Route {
+	return r.routeWith(path, index, l, f, r.listenerLevels[l])
+}
+
+// routeWith is route below some levels.
+func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, above levels) []*Route {
 	rt := &Route{Path: path, Name: f.Name, Named: f.Name != "", Index: index}
 	for i, h := range f.Hostnames {
 		if h := r.hostname(fmt.Sprintf("%s.hostnames[%d]", path, i), h); h != "" {
@@ -43,7 +51,7 @@ func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Rou
 	if !rt.Named {
 		rt.Name = derivedName(rt)
 	}
-	ls := r.levels(path, f)
+	ls := append(r.levels(path, index, f), above...)
 	if p, extProc := pick(ls, "extProc", func(p *filePolicies) *fileExtProc { return p.ExtProc }); extProc != nil {
 		rt.ExtProc = r.extProc(p, extProc)
 	}
@@ -52,20 +60,43 @@ func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) *Rou
 			r.missingf(p, "expected requestTimeout")
 		}
 	}
+	if group := delegation(f); group != "" {
+		rt.Delegates = true
+		if len(f.Backends) > 1 {
+			r.errorf(path+".backends", Invalid, "a group takes all requests of a route; expected it as the only backend")
+		}
+		return append(r.delegate(path+".backends[0].routeGroup", l, rt, ls, group), rt)
+	}
 	for i := range f.Backends {
 		owner := fmt.Sprintf("%d/%s/%s/backend%d", l.Port, l.Name, rt.Name, i)
 		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], ls))
 	}
 	r.name(rt.Backends)
-	return rt
+	return []*Route{rt}
 }
 
 // derivedName is made of what a route matches, so that it stays the same when
 // other routes come and go, or its policies and backends change.
 func derivedName(rt *Route) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q\n%+v", rt.Hostnames, rt.Matches)
-	return "route-" + hex.EncodeToString(h.Sum(nil))[:12]
+	var b []byte
+	text := func(words ...string) {
+		for _, w := range words {
+			b = append(strconv.AppendQuote(b, w), ' ')
+		}
+	}
+	text(rt.Hostnames...)
+	for _, m := range rt.Matches {
+		b = append(b, '\n')
+		text(strconv.Itoa(int(m.Path.Kind)), m.Path.Value, m.Method)
+		for _, values := range [][]ValueMatch{m.Headers, m.Query} {
+			b = append(b, '|')
+			for _, v := range values {
+				text(v.Name, v.Value, strconv.FormatBool(v.Regex))
+			}
+		}
+	}
+	sum := sha256.Sum256(b)
+	return "route-" + hex.EncodeToString(sum[:6])
 }
 
 func (r *resolver) match(path string, f *fileMatch) Match {
@@ -141,10 +172,10 @@ func (r *resolver) valueMatch(path string, f *fileValueMatch) ValueMatch {
 	return m
 }
 
-// levels are the places that give policies to the route at path.
-func (r *resolver) levels(path string, f *fileRoute) levels {
-	if f.Policies == nil {
-		return nil
+// levels are the policies of a route and those that target it.
+func (r *resolver) levels(path string, index int, f *fileRoute) (ls levels) {
+	if f.Policies != nil {
+		ls = levels{{path + ".policies", f.Policies}}
 	}
-	return levels{{path + ".policies", f.Policies}}
+	return append(ls, r.routeLevels(index, f)...)
 }

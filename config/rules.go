@@ -14,48 +14,47 @@ func (r *resolver) rules(unusedProfile string) {
 		}
 		r.reachableHosts(l)
 	}
+	r.unusedGroups()
 	r.unused(unusedProfile)
 }
 
+// uniquePorts: a port is configured in one place.
 func (r *resolver) uniquePorts(f *file) {
 	seen := map[uint16]string{}
+	claim := func(path string, port uint16, listeners int) {
+		if first, dup := seen[port]; dup && port != 0 {
+			r.errorf(path+".port", Conflict, "port %d is configured twice; the first is %s; put the listeners into one place", port, r.cfg.Where(first))
+			return
+		}
+		seen[port] = path
+		if n := r.cfg.root.at(path + ".listeners"); listeners == 0 && n.kind == sequenceNode {
+			r.errorf(path+".listeners", Unreachable, "without listeners nothing is accepted; add one")
+		}
+	}
 	for i, b := range f.Binds {
-		path := fmt.Sprintf("binds[%d]", i)
-		if first, dup := seen[b.Port]; dup && b.Port != 0 {
-			r.errorf(path+".port", Conflict, "port %d is configured twice; the first is %s; put the listeners into one bind", b.Port, r.cfg.Where(first))
-			continue
-		}
-		seen[b.Port] = path
-		if len(b.Listeners) == 0 {
-			if n := r.cfg.root.at(path + ".listeners"); n.kind == sequenceNode {
-				r.errorf(path+".listeners", Unreachable, "a bind without listeners accepts nothing; add one, or remove the bind")
-			}
-		}
+		claim(fmt.Sprintf("binds[%d]", i), b.Port, len(b.Listeners))
+	}
+	for _, name := range r.keys("gateways") {
+		claim(join("gateways", name), f.Gateways[name].Port, len(f.Gateways[name].Listeners))
 	}
 }
 
 // uniqueListeners: one listener per port and hostname, and one name per
 // gateway, or agentgateway would silently keep the last.
 func (r *resolver) uniqueListeners() {
-	type host struct {
-		port     uint16
-		hostname string
-	}
-	type name struct {
-		port uint16
-		name string
-	}
+	type host struct{ bind, hostname string }
+	type name struct{ bind, name string }
 	hosts, names := map[host]*Listener{}, map[name]*Listener{}
 	for _, l := range r.cfg.Listeners {
-		if first := hosts[host{l.Port, l.Hostname}]; first != nil {
+		if first := hosts[host{l.BindPath, l.Hostname}]; first != nil {
 			r.errorf(l.Path+".hostname", Conflict, "a second listener for this port and host; the first is %s", r.cfg.Where(first.Path))
 		} else {
-			hosts[host{l.Port, l.Hostname}] = l
+			hosts[host{l.BindPath, l.Hostname}] = l
 		}
-		if first := names[name{l.Port, l.Name}]; first != nil {
+		if first := names[name{l.BindPath, l.Name}]; first != nil {
 			r.errorf(l.Path+".name", Conflict, "a second listener of this name; the first is %s", r.cfg.Where(first.Path))
 		} else {
-			names[name{l.Port, l.Name}] = l
+			names[name{l.BindPath, l.Name}] = l
 		}
 	}
 }
@@ -106,6 +105,6 @@ func (r *resolver) unused(unusedProfile string) {
 		}
 	}
 	if !r.f5 && len(r.cfg.Listeners) == 0 && len(r.list) == 0 {
-		r.warnf("", Unreachable, "the file has no listeners, so nothing is served; add binds")
+		r.warnf("", Unreachable, "the file has no listeners, so nothing is served; add gateways or binds")
 	}
 }

@@ -96,18 +96,7 @@ func (t *translation) listener(port uint16) {
 			}},
 		}},
 	})
-	bind := listeners[0].Path // binds[i].listeners[j]: the port is one step up
-	t.place(listenerName(port), bindPath(bind))
-}
-
-// bindPath cuts ".listeners[j]" off the path of a listener.
-func bindPath(path string) string {
-	for i := len(path) - 1; i > 0; i-- {
-		if path[i] == '.' {
-			return path[:i]
-		}
-	}
-	return path
+	t.place(listenerName(port), listeners[0].BindPath)
 }
 
 // address is where Envoy listens: the one address, or every one of the

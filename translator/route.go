@@ -58,7 +58,7 @@ func (t *translation) routeConfig(port uint16) {
 	}
 	slices.SortFunc(rc.VirtualHosts, func(a, b *routev3.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
 	t.out.Routes = append(t.out.Routes, rc)
-	t.place(rc.Name, bindPath(t.byPort[port][0].Path))
+	t.place(rc.Name, t.byPort[port][0].BindPath)
 }
 
 // routeWithPolicies is an Envoy route without its chain, and the chain.
@@ -150,8 +150,31 @@ type candidate struct {
 	envoy routeWithPolicies
 }
 
-// compare is agentgateway's precedence within a group of hostnames.
+// compare is agentgateway's precedence within a group of hostnames. Routes of a
+// route group come where the route stands that hands its requests to them.
 func compare(a, b candidate) int {
+	if a.route.Parent == nil && b.route.Parent == nil {
+		return compareMatches(a, b)
+	}
+	as, bs := a.lineage(), b.lineage()
+	for i := range min(len(as), len(bs)) {
+		if c := compareMatches(as[i], bs[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(bs), len(as))
+}
+
+// lineage is the candidate with those above it, the topmost first.
+func (c candidate) lineage() []candidate {
+	if c.route.Parent == nil {
+		return []candidate{c}
+	}
+	parent := candidate{route: c.route.Parent, match: &c.route.Parent.Matches[c.match.Parent], index: c.match.Parent}
+	return append(parent.lineage(), c)
+}
+
+func compareMatches(a, b candidate) int {
 	return cmp.Or(
 		-compareBool(a.match.Path.Kind == config.PathExact, b.match.Path.Kind == config.PathExact),
 		-cmp.Compare(len(a.match.Path.Value), len(b.match.Path.Value)),
@@ -294,6 +317,8 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) func(*rout
 	}
 	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
 	switch other := otherPath(used); {
+	case r.Delegates:
+		return directResponse(404, routeNotFound)
 	case total == 0:
 		return directResponse(500, "no valid backends")
 	case chooses && !failOpen:
@@ -377,6 +402,9 @@ func directResponse(status uint32, body string) func(*routev3.Route) {
 	}
 }
 
+// routeNotFound is agentgateway's.
+const routeNotFound = "route not found"
+
 // notFoundRoute ends every virtual host: a request that matches no route would
 // run no policy at all, not even those of the gateway.
 func notFoundRoute() *routev3.Route {
@@ -384,6 +412,6 @@ func notFoundRoute() *routev3.Route {
 		Name:  "not-found",
 		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 	}
-	directResponse(404, "route not found")(r)
+	directResponse(404, routeNotFound)(r)
 	return r
 }
