@@ -74,12 +74,13 @@ type Listener struct {
 type Route struct {
 	// Path is the place in the file, such as binds[0].listeners[0].routes[2].
 	Path string
-	// Name is the user's, or one derived from hostnames and matches, so that
-	// it survives edits elsewhere. It is unique within the listener.
+	// Name is the user's, with its namespace before it unless that is default, or
+	// one derived from hostnames and matches, so that it survives edits
+	// elsewhere. It is unique within the listener.
 	Name string
-	// Index is the position in the file's list: agentgateway's last tie-breaks
-	// compare the name route<Index>.
-	Index int
+	// Key is by what agentgateway breaks ties, as a string: the namespace, a slash,
+	// and the user's name or route<index>, so that route10 comes before route2.
+	Key string
 	// Named tells whether the user gave the name.
 	Named bool
 	// Parent is the route that hands its requests to the group which this route

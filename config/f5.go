@@ -31,7 +31,7 @@ func (r *resolver) resolveF5(f *f5File) {
 	l.Address, l.Port = r.f5Server(&f.Server)
 	r.cfg.Listeners = []*Listener{l}
 	for i := range f.Routes {
-		l.Routes = append(l.Routes, r.f5Route(fmt.Sprintf("routes[%d]", i), i, l, &f.Routes[i]))
+		l.Routes = append(l.Routes, r.f5Route(fmt.Sprintf("routes[%d]", i), l, &f.Routes[i]))
 	}
 	r.services()
 	r.policies.unused(r, "no route uses this policy")
@@ -139,9 +139,9 @@ func (r *resolver) f5ProfileServices(p *Profile) {
 	}
 }
 
-func (r *resolver) f5Route(path string, index int, l *Listener, f *f5Route) *Route {
+func (r *resolver) f5Route(path string, l *Listener, f *f5Route) *Route {
 	rt := &Route{
-		Path: path, Name: f.Path, Named: true, Index: index,
+		Path: path, Name: f.Path, Named: true, Key: routeName("", f.Path),
 		Matches: []Match{{Path: PathMatch{PathExact, f.Path}}},
 		Timeout: time.Duration(f.TimeoutSeconds) * time.Second,
 	}

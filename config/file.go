@@ -135,7 +135,21 @@ type fileMatch struct {
 type filePath struct {
 	Exact      *string `yaml:"exact"`
 	PathPrefix *string `yaml:"pathPrefix"`
-	Regex      *string `yaml:"regex"`
+	// Regex matches the whole path, in RE2's syntax. Early releases had a list of
+	// the expression and its length.
+	// Envoy: safe_regex.
+	// Differs: a|ab matches /ab; agentgateway's first match would be the shorter.
+	Regex *filePattern `yaml:"regex"`
+}
+
+// filePattern is a string, or the early releases' list of it and a number.
+type filePattern string
+
+func (f *filePattern) decodeNode(d *decoder, n *node) {
+	if n.kind == sequenceNode && len(n.children) == 2 && n.children[1].tag == "!!int" {
+		n = n.children[0]
+	}
+	d.decode(n, (*string)(f))
 }
 
 type fileValueMatch struct {

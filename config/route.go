@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,7 +34,10 @@ func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) []*R
 
 // routeWith is route below some levels.
 func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, above levels) []*Route {
-	rt := &Route{Path: path, Name: f.Name, Named: f.Name != "", Index: index}
+	rt := &Route{Path: path, Name: f.Name, Named: f.Name != "", Key: routeName(f.Namespace, cmp.Or(f.Name, "route"+strconv.Itoa(index)))}
+	if rt.Named && f.Namespace != "" && f.Namespace != defaultNamespace {
+		rt.Name = rt.Key
+	}
 	for i, h := range f.Hostnames {
 		if h := r.hostname(fmt.Sprintf("%s.hostnames[%d]", path, i), h); h != "" {
 			rt.Hostnames = append(rt.Hostnames, h)
@@ -129,7 +133,7 @@ func (r *resolver) pathMatch(path string, f *filePath) PathMatch {
 	for _, p := range []struct {
 		value *string
 		kind  PathKind
-	}{{f.PathPrefix, PathPrefix}, {f.Exact, PathExact}, {f.Regex, PathRegex}} {
+	}{{f.PathPrefix, PathPrefix}, {f.Exact, PathExact}, {(*string)(f.Regex), PathRegex}} {
 		if p.value != nil {
 			found = append(found, PathMatch{p.kind, *p.value})
 		}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 )
 
 // rules checks what no single key can know. unusedProfile says how a profile
@@ -28,7 +29,7 @@ func (r *resolver) uniquePorts(f *file) {
 		}
 		seen[port] = path
 		if n := r.cfg.root.at(path + ".listeners"); listeners == 0 && n.kind == sequenceNode {
-			r.errorf(path+".listeners", Unreachable, "without listeners nothing is accepted; add one")
+			r.warnf(path+".listeners", Unreachable, "without listeners nothing is accepted; add one")
 		}
 	}
 	for i, b := range f.Binds {
@@ -59,18 +60,23 @@ func (r *resolver) uniqueListeners() {
 	}
 }
 
+// uniqueRoutes reports routes of the same name. Unnamed ones have it if they
+// match the same, so that the later one never does; it gets a name of its own.
 func (r *resolver) uniqueRoutes(l *Listener) {
 	seen := map[string]*Route{}
 	for _, rt := range l.Routes {
 		first := seen[rt.Name]
 		switch {
 		case first == nil:
-			seen[rt.Name] = rt
 		case rt.Named:
 			r.errorf(rt.Path+".name", Conflict, "a second route of this name; the first is %s", r.cfg.Where(first.Path))
 		default:
-			r.errorf(rt.Path, Unreachable, "never matches: hostnames and matches are the same as those of %s", r.cfg.Where(first.Path))
+			r.warnf(rt.Path, Unreachable, "never matches: hostnames and matches are the same as those of %s", r.cfg.Where(first.Path))
+			for n := 2; seen[rt.Name] != nil; n++ {
+				rt.Name = first.Name + "-" + strconv.Itoa(n)
+			}
 		}
+		seen[rt.Name] = rt
 	}
 }
 

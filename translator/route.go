@@ -3,7 +3,6 @@ package translator
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -181,7 +180,7 @@ func compareMatches(a, b candidate) int {
 		-compareBool(a.match.Method != "", b.match.Method != ""),
 		-cmp.Compare(len(a.match.Headers), len(b.match.Headers)),
 		-cmp.Compare(len(a.match.Query), len(b.match.Query)),
-		cmp.Compare(sortKey(a.route), sortKey(b.route)),
+		cmp.Compare(a.route.Key, b.route.Key),
 		cmp.Compare(a.index, b.index),
 	)
 }
@@ -194,15 +193,6 @@ func compareBool(a, b bool) int {
 		return 1
 	}
 	return -1
-}
-
-// sortKey is the name by which agentgateway breaks ties, as a string: route10
-// comes before route2.
-func sortKey(r *config.Route) string {
-	if r.Named {
-		return r.Name
-	}
-	return "route" + strconv.Itoa(r.Index)
 }
 
 // domains are the virtual hosts that a listener needs, most specific rules
