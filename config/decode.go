@@ -144,32 +144,31 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
 		return
 	}
-	given := map[string]keyPlace{} // a field's key, by its current spelling
+	said := func(key keyPlace, child *node, kind Kind, format string, args ...any) *Error {
+		return &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
+	}
+	given := make(map[string]keyPlace, len(n.keys)) // a field's key, by its current spelling
 	for i, key := range n.keys {
 		child := n.children[i]
-		e := &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path()}
 		field, ok := s.fields[key.name]
 		if !ok {
 			if msg, ok := s.notYet[key.name]; ok {
-				e.Kind, e.Msg = Unsupported, msg
+				d.add(said(key, child, Unsupported, "%s", msg))
 			} else {
-				e.Kind, e.Msg = UnknownKey, "unknown key; "+suggest(key.name, append(words(s.notYet), s.names...), s.names)
+				d.add(said(key, child, UnknownKey, "unknown key; %s", suggest(key.name, append(words(s.notYet), s.names...), s.names)))
 			}
-			d.add(e)
 			continue
 		}
 		if first, twice := given[field.name]; twice {
-			e.Kind, e.Msg = Conflict, fmt.Sprintf("the same as %s (line %d); write only %s", first.name, first.line, field.name)
-			d.add(e)
+			d.add(said(key, child, Conflict, "the same as %s (line %d); write only %s", first.name, first.line, field.name))
 			continue
 		}
 		given[field.name] = key
 		if key.name != field.name {
-			d.deprecated = append(d.deprecated, &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path(), Kind: Deprecated, Msg: "a deprecated spelling; write " + field.name})
+			d.deprecated = append(d.deprecated, said(key, child, Deprecated, "a deprecated spelling; write %s", field.name))
 		}
 		if field.notYet {
-			e.Kind, e.Msg = Unsupported, notYetMessage
-			d.add(e)
+			d.add(said(key, child, Unsupported, notYetMessage))
 		}
 		d.value(child, v.FieldByIndex(field.index))
 		if len(field.enum) > 0 {
