@@ -23,6 +23,7 @@ type Config struct {
 	Named []string
 
 	root     *node
+	renames  []rename
 	readFile func(path string) ([]byte, error)
 }
 

@@ -11,15 +11,16 @@ import (
 
 // Convert writes F5's own file in Attaché's form, with a comment where a choice
 // was made that F5's documentation leaves open. The text loads as the same
-// [Config] but for places. Secrets stay references. Any other file is returned
-// as it is. Mistakes are those of [Parse].
+// [Config] but for places. Secrets stay references. Of any other file it writes
+// keys in old spellings as they are spelt now, and leaves all else as it is.
+// Mistakes are those of [Parse].
 func Convert(name string, src []byte, opts Options) ([]byte, *Config, error) {
 	cfg, err := Parse(name, src, opts)
 	if err != nil {
 		return nil, nil, err
 	}
 	if f5Sign(cfg.root) == "" {
-		return src, cfg, nil
+		return respell(src, cfg.renames), cfg, nil
 	}
 	c := &conversion{cfg: cfg, said: map[string]bool{}}
 	text, err := c.file().bytes(fmt.Sprintf("%s, by attache convert; the numbers of choices are those of docs/f5.md", strconv.Quote(filepath.Base(name))))

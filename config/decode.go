@@ -25,8 +25,9 @@ import (
 type decoder struct {
 	file string
 	mistakes
-	// deprecated are the remarks about old spellings.
+	// deprecated are the remarks about old spellings, renames what they are about.
 	deprecated []*Error
+	renames    []rename
 }
 
 // selfDecoder is a type with a shape that reflection cannot tell, such as a
@@ -166,6 +167,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		given[field.name] = key
 		if key.name != field.name {
 			d.deprecated = append(d.deprecated, said(key, child, Deprecated, "a deprecated spelling; write %s", field.name))
+			d.renames = append(d.renames, rename{key, field.name})
 		}
 		if field.notYet {
 			d.add(said(key, child, Unsupported, notYetMessage))

@@ -98,6 +98,7 @@ func resolveTree(name string, root *node, opts Options, earlier []*Error) (*Conf
 		r.resolveF5(&f)
 	}
 	r.cfg.Warnings = append(r.cfg.Warnings, d.deprecated...)
+	r.cfg.renames = d.renames
 	slices.SortStableFunc(r.cfg.Warnings, func(a, b *Error) int { return a.Line - b.Line })
 	slices.Sort(r.cfg.Named)
 	r.cfg.Named = slices.Compact(r.cfg.Named)
