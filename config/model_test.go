@@ -253,6 +253,17 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+// Ten times as many routes take ten times as many allocations, not more.
+func TestParseIsLinear(t *testing.T) {
+	cost := func(n int) float64 {
+		src := routes(n)
+		return testing.AllocsPerRun(2, func() { _, _ = Parse("bench.yaml", src, Options{}) })
+	}
+	if few, many := cost(500), cost(5000); many > 11*few {
+		t.Errorf("500 routes take %.0f allocations, 5,000 take %.0f", few, many)
+	}
+}
+
 // A file whose aliases multiply one mistake by a hundred thousand is answered
 // with the first thousand.
 func TestMistakesAreBounded(t *testing.T) {

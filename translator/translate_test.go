@@ -228,19 +228,59 @@ func manyRoutes(n int) []byte {
 	return []byte(b.String())
 }
 
+// BenchmarkTranslate reports what goes over the wire for each route as well.
 func BenchmarkTranslate(b *testing.B) {
 	for _, n := range []int{10, 1000, 10000} {
 		b.Run(fmt.Sprintf("%droutes", n), func(b *testing.B) {
-			c, err := config.Parse("bench.yaml", manyRoutes(n), config.Options{LookupEnv: func(name string) (string, bool) { return "k", name == "KEY" }})
-			if err != nil {
-				b.Fatal(err)
-			}
+			c := parseMany(b, n)
 			b.ReportAllocs()
+			var r *Resources
 			for b.Loop() {
-				if _, err := Translate(c, testOptions()); err != nil {
+				var err error
+				if r, err = Translate(c, testOptions()); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.ReportMetric(float64(wireBytes(r))/float64(n), "wire-B/route")
 		})
 	}
+}
+
+// Ten times as many routes take ten times as much of everything, not more.
+func TestTranslateIsLinear(t *testing.T) {
+	cost := func(n int) (allocs float64, wire int) {
+		c := parseMany(t, n)
+		var r *Resources
+		allocs = testing.AllocsPerRun(2, func() { r, _ = Translate(c, testOptions()) })
+		return allocs, wireBytes(r)
+	}
+	allocs, wire := cost(500)
+	moreAllocs, moreWire := cost(5000)
+	if moreAllocs > 11*allocs || moreWire > 11*wire {
+		t.Errorf("500 routes: %.0f allocations and %d bytes; 5,000 routes: %.0f and %d", allocs, wire, moreAllocs, moreWire)
+	}
+}
+
+func parseMany(tb testing.TB, n int) *config.Config {
+	c, err := config.Parse("bench.yaml", manyRoutes(n), config.Options{LookupEnv: func(name string) (string, bool) { return "k", name == "KEY" }})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func wireBytes(r *Resources) (sum int) {
+	for _, x := range r.Listeners {
+		sum += proto.Size(x)
+	}
+	for _, x := range r.Routes {
+		sum += proto.Size(x)
+	}
+	for _, x := range r.Clusters {
+		sum += proto.Size(x)
+	}
+	for _, x := range r.Secrets {
+		sum += proto.Size(x)
+	}
+	return sum
 }
