@@ -61,14 +61,26 @@ type Listener struct {
 	Address string
 	// Port is the TCP port, 1 to 65535.
 	Port uint16
+	// ProxyProtocol tells that a connection begins with a PROXY protocol header
+	// of version 2. The listeners of a port share it.
+	ProxyProtocol bool
 	// Hostname is exact, *.suffix, or empty for every host.
 	Hostname string
+	// Protocol is what clients speak. The listeners of a port are all plain
+	// HTTP, all over TLS, or one of plain TCP.
+	Protocol Protocol
+	// TLS is set for HTTPS, and for TLS that ends here.
+	TLS *ServerTLS
 	// ExtProc is the external processing that a gateway policy attaches to
 	// this listener, or nil. Routes without their own have it already in
 	// Route.ExtProc; what is left for it are requests that match no route.
 	ExtProc *ExtProc
-	// Routes are in file order; the translator sorts their matches.
+	// Routes are in file order; the translator sorts their matches. Only HTTP
+	// and HTTPS have some.
 	Routes []*Route
+	// TCPRoutes are in agentgateway's order: of several for one host, the first
+	// has the connections. Only TCP and TLS have some.
+	TCPRoutes []*TCPRoute
 }
 
 // Route sends the requests that one of its matches accepts to its backends.

@@ -83,25 +83,43 @@ type fileDNS struct {
 }
 
 type fileBind struct {
-	TunnelProtocol notYet `yaml:"tunnelProtocol,notyet"`
-	Mode           notYet `yaml:"mode,notyet"`
-
 	Port      uint16         `yaml:"port,required"`
 	Address   string         `yaml:"address"`
 	Listeners []fileListener `yaml:"listeners,required"`
+	// TunnelProtocol is what a connection begins with: direct is nothing, proxy
+	// is a PROXY protocol header of version 2, which tells the address of the
+	// client and is required.
+	// Default: direct.
+	// Envoy: the listener filter proxy_protocol.
+	TunnelProtocol string `yaml:"tunnelProtocol" enum:"direct proxy" enumNotYet:"hboneWaypoint hboneGateway connect"`
+	// Mode is standard for a port that is opened.
+	// Default: standard.
+	Mode string `yaml:"mode" enum:"standard" enumNotYet:"internal"`
 }
 
 type fileListener struct {
 	Namespace notYet `yaml:"namespace,notyet"`
-	TLS       notYet `yaml:"tls,notyet"`
-	TCPRoutes notYet `yaml:"tcpRoutes,notyet"`
 	Policies  notYet `yaml:"policies,notyet"`
 
-	Name        string      `yaml:"name"`
-	GatewayName string      `yaml:"gatewayName"`
-	Hostname    string      `yaml:"hostname"`
-	Protocol    string      `yaml:"protocol" enum:"HTTP" enumNotYet:"HTTPS TLS TCP HBONE"`
-	Routes      []fileRoute `yaml:"routes"`
+	Name        string `yaml:"name"`
+	GatewayName string `yaml:"gatewayName"`
+	Hostname    string `yaml:"hostname"`
+	// Protocol is what clients speak: HTTP and HTTPS requests go by routes, TCP
+	// and TLS connections by tcpRoutes. TLS with tls ends the encryption here;
+	// without it, connections pass through as they are. The listeners of a port
+	// are all HTTP, all HTTPS or TLS, or one of TCP. On a port with TLS, the
+	// name that the client asks for by SNI chooses the listener.
+	// Default: HTTP.
+	// Envoy: a filter chain for each name, with http_connection_manager or
+	// tcp_proxy. HTTPS answers 421 to a request whose Host belongs to another
+	// listener of the port.
+	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP" enumNotYet:"HBONE"`
+	// TLS holds the certificate: required for HTTPS, optional for TLS.
+	TLS    *fileServerTLS `yaml:"tls"`
+	Routes []fileRoute    `yaml:"routes"`
+	// TCPRoutes say where connections go. Required for TCP and TLS; [] closes
+	// every connection.
+	TCPRoutes []fileTCPRoute `yaml:"tcpRoutes"`
 }
 
 type fileRoute struct {

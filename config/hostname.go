@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -17,6 +18,18 @@ func (r *resolver) hostname(path, s string) string {
 		r.errorf(path, Invalid, "not a host name; expected a name such as api.example.com or *.example.com, without a port")
 	}
 	return s
+}
+
+// hostnames reads those of the route at path; nil means any host.
+func (r *resolver) hostnames(path string, names []string) (list []string) {
+	for i, h := range names {
+		h = r.hostname(fmt.Sprintf("%s.hostnames[%d]", path, i), h)
+		if h == "" {
+			return nil // one that means any host covers the others
+		}
+		list = append(list, h)
+	}
+	return list
 }
 
 // HostCovers tells whether every host that the pattern b matches also matches

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Options are what reading a file may depend on beside its text. The zero
@@ -16,6 +17,9 @@ type Options struct {
 	// ReadFile reads a file that the configuration names. Default
 	// [os.ReadFile].
 	ReadFile func(path string) ([]byte, error)
+	// Now is the time at which certificates should be valid. Default
+	// [time.Now].
+	Now func() time.Time
 	// AllowUnsetEnv reads variables that are not set as the word "unset", so
 	// that a file can be checked where its secrets are not known.
 	AllowUnsetEnv bool
@@ -32,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return o
 }

@@ -97,7 +97,8 @@ func (r *resolver) resolve(f *file) {
 			r.errorf(path+".address", Invalid, "expected an IP address, or localhost")
 		}
 		for j := range b.Listeners {
-			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), path, j, address, b.Port, &b.Listeners[j])
+			l := &Listener{BindPath: path, Address: address, Port: b.Port, ProxyProtocol: b.TunnelProtocol == "proxy"}
+			r.listener(fmt.Sprintf("%s.listeners[%d]", path, j), j, l, &b.Listeners[j])
 		}
 	}
 	r.gateways(f.Gateways)

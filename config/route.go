@@ -13,19 +13,6 @@ import (
 	"time"
 )
 
-func (r *resolver) listener(path, bind string, index int, address string, port uint16, f *fileListener) {
-	l := &Listener{Path: path, BindPath: bind, Name: f.Name, GatewayName: f.GatewayName, Address: address, Port: port}
-	if l.Name == "" {
-		l.Name = "listener" + strconv.Itoa(index)
-	}
-	l.Hostname = r.hostname(path+".hostname", f.Hostname)
-	r.attachTo(l)
-	for i := range f.Routes {
-		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i])...)
-	}
-	r.cfg.Listeners = append(r.cfg.Listeners, l)
-}
-
 // route reads a route of a listener, and the routes of the group that it hands
 // its requests to.
 func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) []*Route {
@@ -34,17 +21,15 @@ func (r *resolver) route(path string, index int, l *Listener, f *fileRoute) []*R
 
 // routeWith is route below some levels.
 func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, above levels) []*Route {
-	rt := &Route{Path: path, Name: f.Name, Named: f.Name != "", Key: routeName(f.Namespace, cmp.Or(f.Name, "route"+strconv.Itoa(index)))}
+	rt := &Route{
+		Path:      path,
+		Name:      f.Name,
+		Named:     f.Name != "",
+		Key:       routeName(f.Namespace, cmp.Or(f.Name, "route"+strconv.Itoa(index))),
+		Hostnames: r.hostnames(path, f.Hostnames),
+	}
 	if rt.Named && f.Namespace != "" && f.Namespace != defaultNamespace {
 		rt.Name = rt.Key
-	}
-	for i, h := range f.Hostnames {
-		if h := r.hostname(fmt.Sprintf("%s.hostnames[%d]", path, i), h); h != "" {
-			rt.Hostnames = append(rt.Hostnames, h)
-		} else {
-			rt.Hostnames = nil // one that means any host covers the others
-			break
-		}
 	}
 	for i := range f.Matches {
 		rt.Matches = append(rt.Matches, r.match(fmt.Sprintf("%s.matches[%d]", path, i), &f.Matches[i]))

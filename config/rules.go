@@ -9,7 +9,9 @@ import (
 // would be used.
 func (r *resolver) rules(unusedProfile string) {
 	r.uniqueListeners()
+	r.sharedPorts()
 	for _, l := range r.cfg.Listeners {
+		r.tcpRoutes(l)
 		if !r.f5 {
 			r.uniqueRoutes(l) // F5's are told apart by path
 		}
@@ -84,15 +86,25 @@ func (r *resolver) uniqueRoutes(l *Listener) {
 // the host chooses the listener first.
 func (r *resolver) reachableHosts(l *Listener) {
 	for _, rt := range l.Routes {
-		for i, h := range rt.Hostnames {
-			path := fmt.Sprintf("%s.hostnames[%d]", rt.Path, i)
-			if !HostCovers(l.Hostname, h) && !HostCovers(h, l.Hostname) {
-				r.warnf(path, Unreachable, "never matches: the listener takes only %s", l.Hostname)
-			}
-			for _, other := range r.cfg.Listeners {
-				if other != l && other.Port == l.Port && other.Hostname != "" && HostCovers(other.Hostname, h) && !HostCovers(other.Hostname, l.Hostname) {
-					r.warnf(path, Unreachable, "never matches: this host goes to the listener %s", r.cfg.Where(other.Path))
-				}
+		r.reachable(l, rt.Path, rt.Hostnames)
+	}
+	if l.Protocol.OverTLS() {
+		for _, rt := range l.TCPRoutes {
+			r.reachable(l, rt.Path, rt.Hostnames)
+		}
+	}
+}
+
+// reachable looks at the hostnames of the route at path.
+func (r *resolver) reachable(l *Listener, route string, hostnames []string) {
+	for i, h := range hostnames {
+		path := fmt.Sprintf("%s.hostnames[%d]", route, i)
+		if !HostCovers(l.Hostname, h) && !HostCovers(h, l.Hostname) {
+			r.warnf(path, Unreachable, "never matches: the listener takes only %s", l.Hostname)
+		}
+		for _, other := range r.cfg.Listeners {
+			if other != l && other.Port == l.Port && other.Hostname != "" && HostCovers(other.Hostname, h) && !HostCovers(other.Hostname, l.Hostname) {
+				r.warnf(path, Unreachable, "never matches: this host goes to the listener %s", r.cfg.Where(other.Path))
 			}
 		}
 	}
