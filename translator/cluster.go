@@ -90,7 +90,8 @@ func (t *translation) extProcCluster(name string, target config.Target, path str
 	return name
 }
 
-// cluster adds what all clusters have in common.
+// cluster adds what all clusters have in common. Without options it is not for
+// HTTP.
 func (t *translation) cluster(name string, target config.Target, options *httpv3.HttpProtocolOptions) *clusterv3.Cluster {
 	endpoint := &endpointv3.Endpoint{Address: targetAddress(target)}
 	c := &clusterv3.Cluster{
@@ -104,13 +105,15 @@ func (t *translation) cluster(name string, target config.Target, options *httpv3
 			MaxRequests:        wrapperspb.UInt32(breakerLimit),
 			MaxRetries:         wrapperspb.UInt32(breakerLimit),
 		}}},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpProtocolOptions: mustAny(options)},
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
 				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: endpoint},
 			}}}},
 		},
+	}
+	if options != nil {
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: mustAny(options)}
 	}
 	if target.Host != "" && net.ParseIP(target.Host) == nil {
 		// The name goes upstream as Host, and into SNI and verification.

@@ -9,6 +9,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -40,11 +42,35 @@ const (
 // connection.
 func (t *translation) listener(port uint16) {
 	listeners := t.byPort[port]
+	l := &listener{
+		Name:                          listenerName(port),
+		Address:                       t.address(listeners[0]),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
+	}
+	if listeners[0].ProxyProtocol {
+		l.ListenerFilters = append(l.ListenerFilters, proxyProtocol())
+	}
+	switch p := listeners[0].Protocol; {
+	case p.OverTLS():
+		l.ListenerFilters = append(l.ListenerFilters, listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{}))
+		l.FilterChains = t.tlsFilterChains(listeners)
+	case p == config.ProtocolTCP:
+		l.PerConnectionBufferLimitBytes = nil // no body is ever held
+		l.FilterChains = t.tcpFilterChains(listeners[0])
+	default:
+		l.FilterChains = []*listenerv3.FilterChain{{Filters: httpConnectionManager(listenerName(port), routeConfigName(port))}}
+	}
+	t.out.Listeners = append(t.out.Listeners, l)
+	t.place(listenerName(port), listeners[0].BindPath)
+}
+
+// httpConnectionManager is the one network filter of requests.
+func httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter {
 	hcm := &hcmv3.HttpConnectionManager{
-		StatPrefix: listenerName(port),
+		StatPrefix: statPrefix,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource:    adsSource(),
-			RouteConfigName: routeConfigName(port),
+			RouteConfigName: routeConfig,
 		}},
 		HttpFilters: []*hcmv3.HttpFilter{
 			httpFilter(policiesFilter, &filterchainv3.FilterChainConfig{}),
@@ -85,18 +111,15 @@ func (t *translation) listener(port uint16) {
 		MergeSlashes:                 true,
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
 	}
-	t.out.Listeners = append(t.out.Listeners, &listener{
-		Name:                          listenerName(port),
-		Address:                       t.address(listeners[0]),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
-		FilterChains: []*listenerv3.FilterChain{{
-			Filters: []*listenerv3.Filter{{
-				Name:       "envoy.filters.network.http_connection_manager",
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(hcm)},
-			}},
-		}},
+	return []*listenerv3.Filter{networkFilter("envoy.filters.network.http_connection_manager", hcm)}
+}
+
+// proxyProtocol reads the address of the client from a header of version 2,
+// which must be there.
+func proxyProtocol() *listenerv3.ListenerFilter {
+	return listenerFilter("envoy.filters.listener.proxy_protocol", &proxyprotocolv3.ProxyProtocol{
+		DisallowedVersions: []corev3.ProxyProtocolConfig_Version{corev3.ProxyProtocolConfig_V1},
 	})
-	t.place(listenerName(port), listeners[0].BindPath)
 }
 
 // address is where Envoy listens: the one address, or every one of the
@@ -110,6 +133,14 @@ func (t *translation) address(l *config.Listener) *corev3.Address {
 		a.Address, a.Ipv4Compat = "::", true
 	}
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: a}}
+}
+
+func listenerFilter(name string, m protoMessage) *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: mustAny(m)}}
+}
+
+func networkFilter(name string, m protoMessage) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(m)}}
 }
 
 func httpFilter(name string, m protoMessage) *hcmv3.HttpFilter {

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net"
@@ -46,6 +47,16 @@ func listenerName(port uint16) string { return "listener/" + strconv.Itoa(int(po
 // routeConfigName is what a listener asks for by RDS.
 func routeConfigName(port uint16) string { return "routes/" + strconv.Itoa(int(port)) }
 
+// tlsRouteConfigName is what the connections of one listener of a port ask for.
+// The hostname tells it apart.
+func tlsRouteConfigName(l *config.Listener) string {
+	return routeConfigName(l.Port) + "/" + cmp.Or(l.Hostname, anyHost)
+}
+
+// misdirectedVirtualHost cannot be a hostname, which is what the others are
+// called.
+const misdirectedVirtualHost = "misdirected/421"
+
 // routeName shows in access logs and statistics.
 func routeName(l *config.Listener, r *config.Route) string { return l.Name + "/" + r.Name }
 
@@ -57,6 +68,14 @@ func choiceName(l *config.Listener, r *config.Route, b *config.Backend) string {
 // secretName and certificateName are what a cluster asks for by SDS.
 func secretName(c *config.Credential) string      { return "secret/" + c.Ref }
 func certificateName(c *config.Credential) string { return "certificate/" + c.Ref }
+
+// serverCertificateName and clientRootsName are what a listener asks for by SDS.
+func serverCertificateName(c *config.Certificate) string { return "certificate/" + c.Ref }
+func clientRootsName(r *config.Roots) string             { return "roots/" + r.Ref }
+
+// tcpCluster is a backend of connections. It has nothing of HTTP, so it cannot
+// be the cluster of a backend of requests at the same address.
+func tcpCluster(b *config.Backend) string { return "tcp/" + backendCluster(b) }
 
 // backendCluster tells how the backend is reached: address, then what differs
 // from plain HTTP. Of secrets it knows where they come from, and not what they

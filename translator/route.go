@@ -20,22 +20,50 @@ type routeConfiguration = routev3.RouteConfiguration
 // hostnames.
 const anyHost = "*"
 
-// routeConfig builds the routes of one port: a virtual host for each hostname
+// A routeGroup is what one RouteConfiguration is for.
+type routeGroup struct {
+	// name is that of the RouteConfiguration.
+	name string
+	// listeners have the requests, by Host.
+	listeners []*config.Listener
+	// others have other connections of the same port: their hosts are
+	// misdirected here.
+	others []*config.Listener
+}
+
+// routeGroups are those of a port. Over TLS the connection has chosen the
+// listener, by SNI, before there is a Host.
+func (t *translation) routeGroups(port uint16) (groups []routeGroup) {
+	listeners := t.byPort[port]
+	if listeners[0].Protocol == config.ProtocolHTTP {
+		return []routeGroup{{name: routeConfigName(port), listeners: listeners}}
+	}
+	for i, l := range listeners {
+		if l.Protocol == config.ProtocolHTTPS {
+			others := slices.Concat(listeners[:i], listeners[i+1:])
+			groups = append(groups, routeGroup{tlsRouteConfigName(l), listeners[i : i+1], others})
+		}
+	}
+	return groups
+}
+
+// routeConfig builds the routes of a group: a virtual host for each hostname
 // that a listener or a route names, and one for every other host.
-func (t *translation) routeConfig(port uint16) {
+func (t *translation) routeConfig(g routeGroup) {
 	rc := &routeConfiguration{
-		Name:                     routeConfigName(port),
+		Name:                     g.name,
 		IgnorePortInHostMatching: true,
 	}
+	all := slices.Concat(g.listeners, g.others)
 	claimed := map[string]bool{}
 	decided := false // some requests are decided by our service
-	for _, l := range t.byPort[port] {
+	for _, l := range g.listeners {
 		groups := t.hostGroups(l)
 		notFound := t.gatewayPolicies(l)
-		for _, domain := range domains(l, groups) {
+		for _, domain := range domains(l.Hostname, groups) {
 			// The host chooses the listener first: the most specific one has
 			// it, also where another listener's route names the same host.
-			if claimed[domain] || chosen(t.byPort[port], domain) != l {
+			if claimed[domain] || chosen(all, domain) != l {
 				continue
 			}
 			claimed[domain] = true
@@ -47,6 +75,10 @@ func (t *translation) routeConfig(port uint16) {
 			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, notFound))
 		}
 	}
+	if misdirected := misdirectedHosts(g.others); misdirected != nil {
+		rc.VirtualHosts = append(rc.VirtualHosts, misdirected)
+		claimed[anyHost] = claimed[anyHost] || slices.Contains(misdirected.Domains, anyHost)
+	}
 	if !claimed[anyHost] {
 		rc.VirtualHosts = append(rc.VirtualHosts, &routev3.VirtualHost{
 			Name: anyHost, Domains: []string{anyHost}, Routes: []*routev3.Route{notFoundRoute()},
@@ -57,7 +89,26 @@ func (t *translation) routeConfig(port uint16) {
 	}
 	slices.SortFunc(rc.VirtualHosts, func(a, b *routev3.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
 	t.out.Routes = append(t.out.Routes, rc)
-	t.place(rc.Name, t.byPort[port][0].BindPath)
+	t.place(rc.Name, g.listeners[0].BindPath)
+}
+
+// misdirectedHosts answers for the hosts of other listeners of the port. A
+// client that uses one connection for several hosts asks them again by another.
+func misdirectedHosts(others []*config.Listener) *routev3.VirtualHost {
+	if len(others) == 0 {
+		return nil
+	}
+	r := &routev3.Route{
+		Name:  "misdirected",
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+	}
+	directResponse(421, "misdirected request")(r)
+	vh := &routev3.VirtualHost{Name: misdirectedVirtualHost, Routes: []*routev3.Route{r}}
+	for _, l := range others {
+		vh.Domains = append(vh.Domains, cmp.Or(l.Hostname, anyHost))
+	}
+	slices.Sort(vh.Domains)
+	return vh
 }
 
 // routeWithPolicies is an Envoy route without its chain, and the chain.
@@ -195,10 +246,10 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// domains are the virtual hosts that a listener needs, most specific rules
-// being Envoy's own.
-func domains(l *config.Listener, groups map[string][]routeWithPolicies) []string {
-	own := cmp.Or(l.Hostname, anyHost)
+// domains are the virtual hosts that a listener for some hostname needs, most
+// specific rules being Envoy's own.
+func domains[T any](hostname string, groups map[string]T) []string {
+	own := cmp.Or(hostname, anyHost)
 	found := []string{own}
 	for h := range groups {
 		if d, ok := intersect(h, own); ok {

@@ -8,10 +8,12 @@ import (
 	"github.com/attache-dev/attache/config"
 )
 
-// tlsVersions are agentgateway's words.
+// tlsVersions are F5's words, and agentgateway's.
 var tlsVersions = map[string]tlsv3.TlsParameters_TlsProtocol{
-	"v1.2": tlsv3.TlsParameters_TLSv1_2,
-	"v1.3": tlsv3.TlsParameters_TLSv1_3,
+	"v1.2":     tlsv3.TlsParameters_TLSv1_2,
+	"v1.3":     tlsv3.TlsParameters_TLSv1_3,
+	"TLS_V1_2": tlsv3.TlsParameters_TLSv1_2,
+	"TLS_V1_3": tlsv3.TlsParameters_TLSv1_3,
 }
 
 // upstreamTLS verifies the backend's name, and shows it our certificate if

@@ -64,7 +64,9 @@ func Translate(c *config.Config, o Options) (*Resources, error) {
 	t := newTranslation(c, o)
 	for _, port := range t.ports() {
 		t.listener(port)
-		t.routeConfig(port)
+		for _, g := range t.routeGroups(port) {
+			t.routeConfig(g)
+		}
 	}
 	if err := config.Join(t.errs); err != nil {
 		return nil, err

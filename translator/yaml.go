@@ -64,13 +64,16 @@ func redacted(secrets []*tlsv3.Secret) []*tlsv3.Secret {
 	out := make([]*tlsv3.Secret, len(secrets))
 	for i, s := range secrets {
 		out[i] = &tlsv3.Secret{Name: s.Name}
-		if s.GetTlsCertificate() != nil {
+		switch {
+		case s.GetTlsCertificate() != nil:
 			// The certificate is redacted too, for its file may hold the key.
 			out[i].Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 				CertificateChain: inlineString(Redacted),
 				PrivateKey:       inlineString(Redacted),
 			}}
-		} else {
+		case s.GetValidationContext() != nil:
+			out[i].Type = s.Type // certificates of authorities are public
+		default:
 			out[i].Type = &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{Secret: inlineString(Redacted)}}
 		}
 	}
