@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"io"
@@ -80,10 +82,14 @@ func envoyPath(t testing.TB) string {
 //	request [FLAGS] URL      an HTTP request; prints status, headers and body.
 //	                         -status N is expected (default 200), -X METHOD,
 //	                         -H 'name: value', -d BODY or @FILE, -chunked,
-//	                         -T 'name: value' for a trailer
-//	load start|stop NAME URL keep-alive clients that ask all the time; stop
+//	                         -T 'name: value' for a trailer, -cacert FILE as
+//	                         in load; then it prints the subject of the server's
+//	                         certificate, and -certificate SUBJECT is expected
+//	load start NAME URL [FILE], load stop NAME
+//	                         keep-alive clients that ask all the time; stop
 //	                         fails if a request failed or a connection was
-//	                         closed
+//	                         closed. FILE has the certificates that verify the
+//	                         server, whose host is then at 127.0.0.1
 //	extproc start|stop NAME ADDR   an ext_proc server, see extproc_test.go
 //	echo start ADDR          an upstream that answers with what it got
 //	processor start ADDR [FILE]  a processor of F5's protocol, see processor_test.go
@@ -367,10 +373,37 @@ func logged(ts *testscript.TestScript, args []string) (string, error) {
 }
 
 // client keeps no connection, so that each request sees the newest listener.
-var client = &http.Client{
-	Timeout:       20 * time.Second,
-	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+var client = clientOf(&http.Transport{})
+
+func clientOf(t *http.Transport) *http.Client {
+	t.DisableKeepAlives, t.DisableCompression = true, true
+	return &http.Client{
+		Timeout:       20 * time.Second,
+		Transport:     t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// transport returns one that reaches every host at 127.0.0.1 and verifies it
+// with the certificates of a file; without a file, one that does nothing special.
+func transport(ts *testscript.TestScript, cacert string) *http.Transport {
+	if cacert == "" {
+		return &http.Transport{}
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(ts.ReadFile(cacert))) {
+		ts.Fatalf("%s holds no certificate", cacert)
+	}
+	return &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		},
+	}
 }
 
 func request(ts *testscript.TestScript, args []string) (string, error) {
@@ -380,6 +413,8 @@ func request(ts *testscript.TestScript, args []string) (string, error) {
 	method := fs.String("X", "", "")
 	data := fs.String("d", "", "")
 	chunked := fs.Bool("chunked", false, "")
+	cacert := fs.String("cacert", "", "")
+	certificate := fs.String("certificate", "", "")
 	header, trailer := http.Header{}, http.Header{}
 	fs.Func("H", "", addTo(header))
 	fs.Func("T", "", addTo(trailer))
@@ -409,13 +444,20 @@ func request(ts *testscript.TestScript, args []string) (string, error) {
 	if host := header.Get("Host"); host != "" {
 		req.Host = host
 	}
-	resp, err := client.Do(req)
+	resp, err := clientOf(transport(ts, *cacert)).Do(req)
 	if err != nil {
 		return "", err
 	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
 	var out strings.Builder
+	if resp.TLS != nil {
+		subject := resp.TLS.PeerCertificates[0].Subject.String()
+		fmt.Fprintf(&out, "certificate: %s\n", subject)
+		if *certificate != "" && subject != *certificate {
+			return out.String(), fmt.Errorf("certificate %s, want %s", subject, *certificate)
+		}
+	}
 	fmt.Fprintf(&out, "%d\n", resp.StatusCode)
 	_ = resp.Header.Write(&out)
 	fmt.Fprintf(&out, "\n%s\n", content)
@@ -456,12 +498,16 @@ const loadClients = 4
 
 func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: load start NAME URL | load stop NAME")
+		ts.Fatalf("usage: load start NAME URL [FILE] | load stop NAME")
 	}
 	s := of(ts)
 	switch {
-	case args[0] == "start" && len(args) == 3:
-		s.loads[args[1]] = startLoad(args[2])
+	case args[0] == "start" && (len(args) == 3 || len(args) == 4):
+		cacert := ""
+		if len(args) == 4 {
+			cacert = args[3]
+		}
+		s.loads[args[1]] = startLoad(args[2], func() *http.Transport { return transport(ts, cacert) })
 	case args[0] == "stop" && s.loads[args[1]] != nil:
 		l := s.loads[args[1]]
 		l.cancel()
@@ -478,22 +524,27 @@ func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%d clients needed %d connections: some were closed", loadClients, l.conns)
 		}
 	default:
-		ts.Fatalf("usage: load start NAME URL | load stop NAME")
+		ts.Fatalf("usage: load start NAME URL [FILE] | load stop NAME")
 	}
 }
 
-func startLoad(url string) *load {
+func startLoad(url string, newTransport func() *http.Transport) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}
 	for range loadClients {
+		transport := newTransport()
+		transport.MaxConnsPerHost = 1
+		dial := transport.DialContext
+		if dial == nil {
+			dial = (&net.Dialer{}).DialContext
+		}
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			l.mu.Lock()
+			l.conns++
+			l.mu.Unlock()
+			return dial(ctx, network, addr)
+		}
 		l.wg.Go(func() {
-			dialer := &net.Dialer{}
-			transport := &http.Transport{MaxConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				l.mu.Lock()
-				l.conns++
-				l.mu.Unlock()
-				return dialer.DialContext(ctx, network, addr)
-			}}
 			defer transport.CloseIdleConnections()
 			c := &http.Client{Transport: transport, Timeout: 20 * time.Second}
 			for ctx.Err() == nil {
