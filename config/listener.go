@@ -57,8 +57,8 @@ func (r *resolver) listener(path string, index int, l *Listener, f *fileListener
 	}
 }
 
-// openListener adds a listener without routes. Path, Name and all that its port
-// gives are known.
+// openListener adds a listener that has no routes yet to what its place gives:
+// Path, Name and all about the port. Without a protocol it is HTTP.
 func (r *resolver) openListener(l *Listener, hostname, protocol string, tls *fileServerTLS) {
 	r.cfg.Listeners = append(r.cfg.Listeners, l)
 	l.Hostname = r.hostname(l.Path+".hostname", hostname)

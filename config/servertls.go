@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -84,19 +85,20 @@ func (r *resolver) certificate(path, certName, keyName string) *Certificate {
 	if !certOK || !keyOK {
 		return nil
 	}
-	chain := certificatesOf(cert)
-	if len(chain) == 0 {
+	c := &Certificate{Ref: "file:" + certPath + "|file:" + keyPath, Key: NewCredential("file:"+keyPath, string(key))}
+	var leaf *x509.Certificate
+	for i, block := range certificatesOf(cert) {
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			r.errorf(path+".cert", Invalid, "certificate %d of the file cannot be read: %s", i+1, strings.TrimPrefix(err.Error(), "x509: "))
+			return nil
+		}
+		leaf = cmp.Or(leaf, parsed)
+		c.Chain = append(c.Chain, pem.EncodeToMemory(block)...)
+	}
+	if leaf == nil {
 		r.errorf(path+".cert", Invalid, "holds no certificate; expected PEM")
 		return nil
-	}
-	leaf, err := x509.ParseCertificate(chain[0].Bytes)
-	if err != nil {
-		r.errorf(path+".cert", Invalid, "certificate 1 of the file cannot be read: %s", strings.TrimPrefix(err.Error(), "x509: "))
-		return nil
-	}
-	c := &Certificate{Ref: "file:" + certPath + "|file:" + keyPath, Key: NewCredential("file:"+keyPath, string(key))}
-	for _, block := range chain {
-		c.Chain = append(c.Chain, pem.EncodeToMemory(block)...)
 	}
 	if _, err := tls.X509KeyPair(c.Chain, key); err != nil {
 		// The error's own text could quote bytes of the key.

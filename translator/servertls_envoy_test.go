@@ -3,9 +3,12 @@ package translator_test
 import (
 	"bufio"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -35,24 +38,29 @@ type authority struct {
 	t    *testing.T
 	dir  string
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.issue("ca", "authority")
+	a.cert = a.issue("ca", "authority")
 	return a
 }
 
 func (a *authority) path(file string) string { return filepath.Join(a.dir, file) }
 
-func (a *authority) issue(file, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *authority) issue(file, name string) *x509.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	return a.issueTo(file, name, key)
+}
+
+func (a *authority) issueTo(file, name string, key crypto.Signer) *x509.Certificate {
+	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
@@ -60,11 +68,11 @@ func (a *authority) issue(file, name string) (*x509.Certificate, *ecdsa.PrivateK
 		IsCA: a.cert == nil, BasicConstraintsValid: true,
 		DNSNames: []string{name},
 	}
-	parent, parentKey := a.cert, a.key
+	parent := a.cert
 	if parent == nil {
-		parent, parentKey = template, key
+		parent, a.key = template, key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), a.key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -81,7 +89,7 @@ func (a *authority) issue(file, name string) (*x509.Certificate, *ecdsa.PrivateK
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return cert, key
+	return cert
 }
 
 // clientConfig trusts the authority. With a file, it shows that certificate.
@@ -360,6 +368,35 @@ func TestTLSParametersInEnvoy(t *testing.T) {
 	} {
 		k.port, k.host, k.cert = b.port, k.sni, "a.test"
 		k.run(t, ca)
+	}
+}
+
+// Every kind of key that the file may name is one that Envoy takes.
+func TestServerKeysInEnvoy(t *testing.T) {
+	ca := newAuthority(t)
+	keys := map[string]func() (crypto.Signer, error){
+		"p256": func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) },
+		"p384": func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) },
+		"p521": func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P521(), rand.Reader) },
+		"rsa":  func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) },
+		"ed25519": func() (crypto.Signer, error) {
+			_, key, err := ed25519.GenerateKey(rand.Reader)
+			return key, err
+		},
+	}
+	plain := backend(t, "plain")
+	text := "binds:\n- port: %d\n  listeners:\n"
+	for kind, generate := range keys {
+		key, err := generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca.issueTo(kind, kind+".test", key)
+		text += fmt.Sprintf("  - {hostname: %s.test, protocol: HTTPS, tls: {cert: %s, key: %s}, routes: [{backends: [{host: %q}]}]}\n", kind, ca.path(kind+".pem"), ca.path(kind+".key"), plain)
+	}
+	b := newTestbed(t, text, nil)
+	for kind := range keys {
+		ask{name: kind, port: b.port, sni: kind + ".test", host: kind + ".test", cert: kind + ".test"}.run(t, ca)
 	}
 }
 
