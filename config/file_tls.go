@@ -1,5 +1,8 @@
 package config
 
+// The types of this file have the shape of what listeners need that are not
+// plain HTTP.
+
 // fileServerTLS is the tls of a listener.
 type fileServerTLS struct {
 	// SPIFFE takes the certificate from a SPIFFE agent.
@@ -109,7 +112,9 @@ type fileTCPBackendPolicies struct {
 type fileTCPTarget struct{ keys fileTCPTargetKeys }
 
 type fileTCPTargetKeys struct {
+	// Service is an entry of services.
 	Service notYet `yaml:"service,notyet"`
+	// Invalid is a backend that always fails.
 	Invalid notYet `yaml:"invalid,notyet"`
 
 	// Host is where the backend is.

@@ -66,11 +66,16 @@ func talk(conn net.Conn, text string) (string, error) {
 func TestTCPInEnvoy(t *testing.T) {
 	ca := newAuthority(t)
 	ca.issue("localhost", "localhost")
+	ca.issue("other", "other.test")
 	one, two := byteBackend(t, "one", nil), byteBackend(t, "two", nil)
 	secure := byteBackend(t, "secure", &tls.Config{Certificates: ca.clientConfig("localhost").Certificates})
-	_, securePort, _ := net.SplitHostPort(secure)
-	ports := make([]int, 6)
-	replace := []string{"ONE", one, "TWO", two, "SECURE", "localhost:" + securePort, "CA", ca.path("ca.pem")}
+	other := byteBackend(t, "other", &tls.Config{Certificates: ca.clientConfig("other").Certificates})
+	localhost := func(addr string) string {
+		_, port, _ := net.SplitHostPort(addr)
+		return "localhost:" + port
+	}
+	ports := make([]int, 7)
+	replace := []string{"ONE", one, "TWO", two, "SECURE", localhost(secure), "OTHER", localhost(other), "CA", ca.path("ca.pem")}
 	for i := range ports {
 		ports[i] = freePort(t)
 		replace = append(replace, fmt.Sprintf("P%d", i), fmt.Sprint(ports[i]))
@@ -96,6 +101,8 @@ binds:
   listeners: [{protocol: TCP, tcpRoutes: []}]
 - port: P5
   listeners: [{protocol: TCP, tcpRoutes: [{backends: [{host: ONE, weight: 0}]}]}]
+- port: P6
+  listeners: [{protocol: TCP, tcpRoutes: [{policies: {backendTLS: {root: CA}}, backends: [{host: OTHER}]}]}]
 `), nil)
 	reach := func(i int) (string, error) {
 		conn, err := dial(t.Context(), ports[i])
@@ -104,7 +111,7 @@ binds:
 		}
 		return talk(conn, "hello")
 	}
-	for i, want := range map[int]string{0: "one:hello", 2: "secure:hello", 3: "", 4: "", 5: ""} {
+	for i, want := range map[int]string{0: "one:hello", 2: "secure:hello", 3: "", 4: "", 5: "", 6: ""} {
 		if got, err := reach(i); got != want || want != "" && err != nil {
 			t.Errorf("port %d: %q, %v, want %q", i, got, err, want)
 		}
