@@ -17,7 +17,8 @@ func (r *resolver) gateways(gateways map[string]fileGateway) {
 			r.missingf(path+".port", "expected a port from 1 to 65535")
 		}
 		if len(f.Listeners) == 0 {
-			r.gatewayListener(path, path, name, name, f.Port, &fileGatewayListener{Protocol: f.Protocol, fileGatewayPhase: f.fileGatewayPhase})
+			l := &Listener{Path: path, BindPath: path, Name: name, GatewayName: name, Port: f.Port}
+			r.gatewayListener(l, "", f.Protocol, f.TLS)
 			continue
 		}
 		for _, k := range r.cfg.root.at(path).keys {
@@ -26,47 +27,74 @@ func (r *resolver) gateways(gateways map[string]fileGateway) {
 			}
 		}
 		for i := range f.Listeners {
-			l := &f.Listeners[i]
-			r.gatewayListener(fmt.Sprintf("%s.listeners[%d]", path, i), path, name, cmp.Or(l.Name, "listener"+strconv.Itoa(i)), f.Port, l)
+			lf := &f.Listeners[i]
+			l := &Listener{
+				Path:        fmt.Sprintf("%s.listeners[%d]", path, i),
+				BindPath:    path,
+				Name:        cmp.Or(lf.Name, "listener"+strconv.Itoa(i)),
+				GatewayName: name,
+				Port:        f.Port,
+			}
+			r.gatewayListener(l, lf.Hostname, lf.Protocol, lf.TLS)
 		}
 	}
 }
 
-func (r *resolver) gatewayListener(path, bind, gateway, name string, port uint16, f *fileGatewayListener) {
-	l := &Listener{Path: path, BindPath: bind, Name: name, GatewayName: gateway, Port: port, Hostname: r.hostname(path+".hostname", f.Hostname)}
-	r.attachTo(l)
-	r.cfg.Listeners = append(r.cfg.Listeners, l)
+// gatewayListener adds a listener of a gateway. With a certificate it is HTTPS,
+// unless it says something else.
+func (r *resolver) gatewayListener(l *Listener, hostname, protocol string, tls *fileServerTLS) {
+	if protocol == "" && tls != nil {
+		protocol = ProtocolHTTPS.String()
+	}
+	r.openListener(l, hostname, protocol, tls)
 }
 
-// attachedRoutes reads v1.4's section "routes": each is a route of every
-// listener that it names.
-func (r *resolver) attachedRoutes(routes []fileAttachedRoute) {
-	byName := map[string][]*Listener{}
+// attachedRoutes reads v1.4's sections "routes" and "tcpRoutes": each is a route
+// of every listener that it names.
+func (r *resolver) attachedRoutes(routes []fileAttachedRoute, tcpRoutes []fileAttachedTCPRoute) {
+	http, tcp := map[string][]*Listener{}, map[string][]*Listener{}
 	for _, l := range r.cfg.Listeners {
-		if strings.HasPrefix(l.Path, "gateways.") {
-			byName[l.GatewayName] = append(byName[l.GatewayName], l)
-			if l.Path != l.BindPath {
-				byName[l.GatewayName+"/"+l.Name] = append(byName[l.GatewayName+"/"+l.Name], l)
-			}
+		if !strings.HasPrefix(l.BindPath, "gateways.") {
+			continue
+		}
+		byName := tcp
+		if l.Protocol.HTTP() {
+			byName = http
+		}
+		byName[l.GatewayName] = append(byName[l.GatewayName], l)
+		if l.Path != l.BindPath {
+			name := l.GatewayName + "/" + l.Name
+			byName[name] = append(byName[name], l)
 		}
 	}
 	for i := range routes {
 		f := &routes[i]
 		path := fmt.Sprintf("routes[%d]", i)
-		listeners := r.referred(path, f.Gateways, byName)
+		listeners := r.referred(path, f.Gateways, http, tcp)
 		for _, l := range listeners {
 			l.Routes = append(l.Routes, r.route(path, i, l, &f.fileRoute)...)
 		}
 		if len(listeners) == 0 {
 			// The route serves nothing, but its mistakes are mistakes.
-			nowhere := &Listener{Path: path}
-			r.route(path, i, nowhere, &f.fileRoute)
+			r.route(path, i, &Listener{Path: path}, &f.fileRoute)
+		}
+	}
+	for i := range tcpRoutes {
+		f := &tcpRoutes[i]
+		path := fmt.Sprintf("tcpRoutes[%d]", i)
+		listeners := r.referred(path, f.Gateways, tcp, http)
+		for _, l := range listeners {
+			l.TCPRoutes = append(l.TCPRoutes, r.tcpRoute(path, i, &f.fileTCPRoute))
+		}
+		if len(listeners) == 0 {
+			r.tcpRoute(path, i, &f.fileTCPRoute)
 		}
 	}
 }
 
-// referred returns the listeners that a route names, each once.
-func (r *resolver) referred(path string, refs fileNames, byName map[string][]*Listener) (listeners []*Listener) {
+// referred returns the listeners that a route names, each once. Others are
+// those that a route of its kind cannot belong to.
+func (r *resolver) referred(path string, refs fileNames, byName, others map[string][]*Listener) (listeners []*Listener) {
 	if len(refs) == 0 {
 		if listeners = byName["default"]; listeners == nil {
 			r.warnf(path, Unreachable, "attached to no gateway; write gateways, or call a gateway default")
@@ -79,7 +107,11 @@ func (r *resolver) referred(path string, refs fileNames, byName map[string][]*Li
 			at += "[" + strconv.Itoa(i) + "]"
 		}
 		found := byName[ref]
-		if found == nil {
+		switch {
+		case found != nil:
+		case others[ref] != nil:
+			r.errorf(at, Reference, "%s is %s; routes are for HTTP and HTTPS, tcpRoutes for TCP and TLS", r.cfg.Where(others[ref][0].Path), others[ref][0].Protocol)
+		default:
 			r.errorf(at, Reference, "no gateway or listener has this name; %s", suggestName(ref, words(byName), "gateways"))
 		}
 		for _, l := range found {

@@ -11,7 +11,6 @@ type file struct {
 	Services         notYet `yaml:"services,notyet"`
 	Workloads        notYet `yaml:"workloads,notyet"`
 	Backends         notYet `yaml:"backends,notyet"`
-	TCPRoutes        notYet `yaml:"tcpRoutes,notyet"`
 	LLM              notYet `yaml:"llm,notyet"`
 	MCP              notYet `yaml:"mcp,notyet"`
 	UI               notYet `yaml:"ui,notyet"`
@@ -24,6 +23,8 @@ type file struct {
 	// Routes belong to the gateways that they name. The order does not matter;
 	// see matches.
 	Routes []fileAttachedRoute `yaml:"routes"`
+	// TCPRoutes belong to the gateways that they name, which speak TCP or TLS.
+	TCPRoutes []fileAttachedTCPRoute `yaml:"tcpRoutes"`
 	// RouteGroups are routes that other routes hand their requests to.
 	RouteGroups []fileRouteGroup `yaml:"routeGroups"`
 	// Policies are attached to what they name as their target. A route's own

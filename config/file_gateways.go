@@ -9,9 +9,9 @@ type fileGateway struct {
 	Port uint16 `yaml:"port,required"`
 	// Protocol is that of the gateway's only listener.
 	// Default: HTTP, or HTTPS with tls.
-	Protocol string `yaml:"protocol" enum:"HTTP" enumNotYet:"HTTPS TLS TCP"`
+	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP"`
 	// TLS holds the certificate of the gateway's only listener.
-	TLS notYet `yaml:"tls,notyet"`
+	TLS *fileServerTLS `yaml:"tls"`
 	// Listeners share the port and differ by hostname. Beside them the gateway
 	// has its port and nothing else.
 	Listeners []fileGatewayListener `yaml:"listeners"`
@@ -30,9 +30,9 @@ type fileGatewayListener struct {
 	Hostname string `yaml:"hostname"`
 	// Protocol is what clients speak.
 	// Default: HTTP, or HTTPS with tls.
-	Protocol string `yaml:"protocol" enum:"HTTP" enumNotYet:"HTTPS TLS TCP"`
+	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP"`
 	// TLS holds the certificate.
-	TLS notYet `yaml:"tls,notyet"`
+	TLS *fileServerTLS `yaml:"tls"`
 
 	fileGatewayPhase `yaml:",inline"`
 }
@@ -58,6 +58,16 @@ type fileAttachedRoute struct {
 	Gateways fileNames `yaml:"gateways"`
 
 	fileRoute `yaml:",inline"`
+}
+
+// fileAttachedTCPRoute is an entry of the section "tcpRoutes".
+type fileAttachedTCPRoute struct {
+	// Gateways names the gateways that the route belongs to, as in routes. They
+	// speak TCP or TLS.
+	// Default: the gateway called default.
+	Gateways fileNames `yaml:"gateways"`
+
+	fileTCPRoute `yaml:",inline"`
 }
 
 // fileRouteGroup is an entry of the section "routeGroups".

@@ -102,7 +102,7 @@ func (r *resolver) resolve(f *file) {
 		}
 	}
 	r.gateways(f.Gateways)
-	r.attachedRoutes(f.Routes)
+	r.attachedRoutes(f.Routes, f.TCPRoutes)
 	r.missedTargets()
 	for i := range f.GatewayPolicies {
 		r.gatewayPolicy(fmt.Sprintf("gatewayPolicies[%d]", i), &f.GatewayPolicies[i])
