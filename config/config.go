@@ -110,6 +110,11 @@ type Route struct {
 	// ExtProc is the external processing in force: the route's own, or else
 	// that of the gateway; nil if there is none.
 	ExtProc *ExtProc
+	// CORS and CSRF are nil without these policies.
+	CORS *CORS
+	CSRF *CSRF
+	// DirectResponse answers in place of the backends; nil if they do.
+	DirectResponse *DirectResponse
 	// Backends share the requests by weight. None: 500 "no valid backends".
 	Backends []*Backend
 	// Services tells which of the backends each service of its profiles is.

@@ -187,8 +187,6 @@ type filePolicies struct {
 	RequestRedirect        notYet `yaml:"requestRedirect,notyet"`
 	URLRewrite             notYet `yaml:"urlRewrite,notyet"`
 	RequestMirror          notYet `yaml:"requestMirror,notyet"`
-	DirectResponse         notYet `yaml:"directResponse,notyet"`
-	CORS                   notYet `yaml:"cors,notyet"`
 	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
 	MCPAuthentication      notYet `yaml:"mcpAuthentication,notyet"`
 	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
@@ -203,11 +201,21 @@ type filePolicies struct {
 	OIDC                   notYet `yaml:"oidc,notyet"`
 	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
 	Transformations        notYet `yaml:"transformations,notyet"`
-	CSRF                   notYet `yaml:"csrf,notyet"`
 	Buffer                 notYet `yaml:"buffer,notyet"`
 	Retry                  notYet `yaml:"retry,notyet"`
 	Delay                  notYet `yaml:"delay,notyet"`
 	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
+
+	// CORS answers browsers that ask whether a script may use this route, before
+	// any other policy runs, and tells them with every response.
+	// Default: browsers are told nothing.
+	CORS *fileCORS `yaml:"cors"`
+	// CSRF refuses requests that a page of another origin made a browser send.
+	// Default: none are refused.
+	CSRF *fileCSRF `yaml:"csrf"`
+	// DirectResponse answers every request in place of a backend.
+	// Default: the backends answer.
+	DirectResponse *fileDirectResponse `yaml:"directResponse"`
 
 	ExtProc     *fileExtProc     `yaml:"extProc"`
 	Timeout     *fileTimeout     `yaml:"timeout"`

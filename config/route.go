@@ -56,6 +56,18 @@ func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, 
 		}
 		return append(r.delegate(path+".backends[0].routeGroup", l, rt, ls, group), rt)
 	}
+	if p, cors := pick(ls, "cors", func(p *filePolicies) *fileCORS { return p.CORS }); cors != nil {
+		rt.CORS = r.cors(p, cors)
+	}
+	if p, csrf := pick(ls, "csrf", func(p *filePolicies) *fileCSRF { return p.CSRF }); csrf != nil {
+		rt.CSRF = r.csrf(p, csrf)
+	}
+	if p, answer := pick(ls, "directResponse", func(p *filePolicies) *fileDirectResponse { return p.DirectResponse }); answer != nil {
+		rt.DirectResponse = r.directResponse(p, answer)
+		if len(f.Backends) > 0 && strings.HasPrefix(p, path+".") {
+			r.warnf(path+".backends", Unreachable, "never used: directResponse answers every request of this route")
+		}
+	}
 	for i := range f.Backends {
 		owner := fmt.Sprintf("%d/%s/%s/backend%d", l.Port, l.Name, rt.Name, i)
 		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], ls))
