@@ -18,17 +18,23 @@ import (
 // chain: Envoy concatenates the chains of several levels, and a later filter of
 // the same name would replace an earlier one.
 //
-//	route.extProc   somebody's ext_proc server, or a profile of ours
-//	backend.ai      our ext_proc service: settings of an ai backend
+//	route.cors            answers preflights, and queues headers of the response
+//	route.extProc         somebody's ext_proc server, or a profile of ours
+//	route.csrf            refuses what pages of other origins send
+//	route.directResponse  headers of the route's own answer
+//	backend.ai            our ext_proc service: settings of an ai backend
 //
-// A profile and the settings of an ai backend are both ours and adjacent, so
-// they share one filter and one gRPC stream.
+// A profile and the settings of an ai backend are both ours, so they share one
+// filter and one gRPC stream.
 //
 // Where all routes of a virtual host have the same chain, the virtual host
 // carries it once: Envoy then builds it once, and not for every route.
 const (
-	routeExtProc = "route.extProc"
-	backendAI    = "backend.ai"
+	routeCORS           = "route.cors"
+	routeExtProc        = "route.extProc"
+	backendAI           = "backend.ai"
+	routeCSRF           = "route.csrf"
+	routeDirectResponse = "route.directResponse"
 )
 
 // policy is one filter of a chain, before it is built.
@@ -91,7 +97,18 @@ func (t *translation) policies(r *config.Route, own *Chain) *chain {
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
 		name = routeExtProc
 	}
-	return t.chainOf(t.extProcs(r.ExtProc, name, own))
+	extProcs := t.extProcs(r.ExtProc, name, own)
+	route := len(extProcs)
+	if own != nil && name == backendAI {
+		route-- // the settings of a backend come after all that is the route's
+	}
+	return t.chainOf(slices.Concat(
+		cors(routeCORS, r.CORS),
+		extProcs[:route],
+		csrf(r.CSRF),
+		responseHeaders(r.DirectResponse),
+		extProcs[route:],
+	))
 }
 
 // gatewayPolicies is the chain of requests that match no route. External

@@ -51,8 +51,9 @@ func (t *translation) routeGroups(port uint16) (groups []routeGroup) {
 // that a listener or a route names, and one for every other host.
 func (t *translation) routeConfig(g routeGroup) {
 	rc := &routeConfiguration{
-		Name:                     g.name,
-		IgnorePortInHostMatching: true,
+		Name:                           g.name,
+		IgnorePortInHostMatching:       true,
+		MaxDirectResponseBodySizeBytes: maxDirectResponse(g.listeners),
 	}
 	all := slices.Concat(g.listeners, g.others)
 	claimed := map[string]bool{}
@@ -156,7 +157,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *rou
 func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolicies {
 	byHost := map[string][]candidate{}
 	for _, r := range l.Routes {
-		own := t.opts.RouteChain(r)
+		own := t.routeChain(r)
 		policies := t.policies(r, own)
 		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
 		var chosen []*routev3.Route
@@ -349,6 +350,9 @@ func stringMatch(v config.ValueMatch) *matcherv3.StringMatcher {
 // our service chooses, it is for requests for which it did not: they are
 // refused, or, if it may be missing, shared by weight as ever.
 func (t *translation) action(r *config.Route, chooses, failOpen bool) func(*routev3.Route) {
+	if r.DirectResponse != nil {
+		return answer(r.DirectResponse)
+	}
 	total := uint64(0)
 	for _, b := range r.Backends {
 		total += uint64(b.Weight)
