@@ -18,7 +18,7 @@ func (r *resolver) gateways(gateways map[string]fileGateway) {
 		}
 		if len(f.Listeners) == 0 {
 			l := &Listener{Path: path, BindPath: path, Name: name, GatewayName: name, Port: f.Port}
-			r.gatewayListener(l, "", f.Protocol, f.TLS)
+			r.gatewayListener(l, "", f.Protocol, f.TLS, &f.fileGatewayPhase)
 			continue
 		}
 		for _, k := range r.cfg.root.at(path).keys {
@@ -35,18 +35,18 @@ func (r *resolver) gateways(gateways map[string]fileGateway) {
 				GatewayName: name,
 				Port:        f.Port,
 			}
-			r.gatewayListener(l, lf.Hostname, lf.Protocol, lf.TLS)
+			r.gatewayListener(l, lf.Hostname, lf.Protocol, lf.TLS, &lf.fileGatewayPhase)
 		}
 	}
 }
 
 // gatewayListener adds a listener of a gateway. With a certificate it is HTTPS,
 // unless it says something else.
-func (r *resolver) gatewayListener(l *Listener, hostname, protocol string, tls *fileServerTLS) {
+func (r *resolver) gatewayListener(l *Listener, hostname, protocol string, tls *fileServerTLS, phase *fileGatewayPhase) {
 	if protocol == "" && tls != nil {
 		protocol = ProtocolHTTPS.String()
 	}
-	r.openListener(l, hostname, protocol, tls)
+	r.openListener(l, hostname, protocol, tls, levelOf[fileGatewayPhase]{l.Path, phase})
 }
 
 // attachedRoutes reads v1.4's sections "routes" and "tcpRoutes": each is a route

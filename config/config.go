@@ -75,6 +75,8 @@ type Listener struct {
 	// this listener, or nil. Routes without their own have it already in
 	// Route.ExtProc; what is left for it are requests that match no route.
 	ExtProc *ExtProc
+	// Gateway is what runs before a route is chosen, also where none is.
+	Gateway GatewayPolicies
 	// Routes are in file order; the translator sorts their matches. Only HTTP
 	// and HTTPS have some.
 	Routes []*Route
@@ -96,6 +98,15 @@ type Route struct {
 	Key string
 	// Named tells whether the user gave the name.
 	Named bool
+	// Variant tells apart the routes that one of the file becomes, by the
+	// conditions of its policies; empty for the one that is left when no
+	// condition holds. They follow one another, in the order in which their
+	// conditions are tested, and have the name in common.
+	Variant string
+	// If are the conditions of the variant: tests of headers that must hold
+	// beside a match. They do not count where matches are compared. Names may be
+	// :method, :path (with the query) and :authority.
+	If []ValueMatch
 	// Parent is the route that hands its requests to the group which this route
 	// is in; nil for a route of a listener. Precedence is that of the parents
 	// first.
@@ -122,6 +133,14 @@ type Route struct {
 	// Timeout bounds the time until the response is complete; 0 for no limit.
 	// Default 0.
 	Timeout time.Duration
+}
+
+// FullName is Name, with the variant behind it: unique within the listener.
+func (r *Route) FullName() string {
+	if r.Variant == "" {
+		return r.Name
+	}
+	return r.Name + "/" + r.Variant
 }
 
 // Match is one set of conditions that must all hold.
@@ -168,6 +187,10 @@ type ExtProc struct {
 	Path string
 	// Target is the server's address; nil with Profiles.
 	Target *Target
+	// TLS tells how to encrypt towards Target; nil for plain text.
+	TLS *TLS
+	// Show is what Target is shown.
+	Show Processing
 	// Profiles are the candidates, in order: the first whose selector holds
 	// runs. Nil with Target.
 	Profiles []*Candidate

@@ -2,12 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 )
 
-func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
-	e := &ExtProc{Path: path, FailOpen: r.failureMode(path, f.FailureMode) == FailOpen}
+func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
+	e := &ExtProc{Path: path, FailOpen: r.failureMode(path, f.FailureMode) == FailOpen, Show: r.processing(path, f)}
 	ways := 0
 	for _, given := range []bool{f.Host != "", f.Profile != "", f.Profiles != nil} {
 		if given {
@@ -18,11 +19,7 @@ func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
 	case ways > 1:
 		r.errorf(path, Conflict, "host, profile and profiles exclude each other; host is somebody's ext_proc server, profile a chain of this file, profiles several to choose from")
 	case f.Host != "":
-		if t, err := ParseTarget(f.Host); err != nil {
-			r.errorf(path+".host", Invalid, "%v", err)
-		} else {
-			e.Target = &t
-		}
+		e.Target, e.TLS = r.server(path, f.Host, f.Policies)
 	case f.Profile != "":
 		r.candidate(e, path+".profile", path+".profile", &fileCandidate{Name: f.Profile})
 	case len(f.Profiles) > 0:
@@ -50,12 +47,56 @@ func (r *resolver) extProc(path string, f *fileExtProc) *ExtProc {
 	if f.ClientHeaders != "" && f.Host != "" {
 		r.errorf(path+".clientHeaders", Conflict, "clientHeaders goes with profile and profiles; a server behind host decides by itself")
 	}
+	if f.Host == "" && ways > 0 {
+		r.onlyForServers(path, f)
+	}
 	if f.Schema != "" && f.Host != "" {
 		r.errorf(path+".schema", Conflict, "schema goes with profile and profiles; a server behind host decides by itself")
 		return e
 	}
 	r.schema(path+".schema", f.Schema, e)
 	return e
+}
+
+// onlyForServers refuses what a profile knows by itself.
+func (r *resolver) onlyForServers(path string, f *fileExternal) {
+	for _, k := range []struct {
+		key   string
+		given bool
+	}{
+		{"policies", f.Policies != nil},
+		{"metadataContext", f.MetadataContext != nil},
+		{"requestAttributes", f.RequestAttributes != nil},
+		{"responseAttributes", f.ResponseAttributes != nil},
+		{"processingOptions", f.ProcessingOptions != nil},
+	} {
+		if k.given {
+			r.errorf(path+"."+k.key, Conflict, "this is for the server behind host; a profile knows by itself what it has to see")
+		}
+	}
+}
+
+// server is where somebody's server is, and how to encrypt towards it.
+func (r *resolver) server(path, host string, f *fileServerPolicies) (*Target, *TLS) {
+	t, encrypted, err := parseServer(host)
+	if err != nil {
+		r.errorf(path+".host", Invalid, "%v", err)
+		return nil, nil
+	}
+	var tls *TLS
+	if encrypted {
+		tls = &TLS{}
+	}
+	if f != nil && f.BackendTLS != nil {
+		tls = r.backendTLS(path+".policies.backendTLS", f.BackendTLS)
+	}
+	if tls != nil && net.ParseIP(t.Host) != nil {
+		r.errorf(path+".host", Unsupported, "TLS to an IP address needs backendTLS.hostname, which is not supported yet; use a host name")
+	}
+	if tls != nil && t.Unix != "" {
+		r.errorf(path+".host", Unsupported, "TLS over a unix socket has no name to verify; use a host name, or leave the encryption out")
+	}
+	return &t, tls
 }
 
 // candidate adds a profile that may be chosen; namePath is the place of its

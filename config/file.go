@@ -100,7 +100,6 @@ type fileBind struct {
 
 type fileListener struct {
 	Namespace notYet `yaml:"namespace,notyet"`
-	Policies  notYet `yaml:"policies,notyet"`
 
 	Name        string `yaml:"name"`
 	GatewayName string `yaml:"gatewayName"`
@@ -121,6 +120,8 @@ type fileListener struct {
 	// TCPRoutes say where connections go. Required for TCP and TLS; [] closes
 	// every connection.
 	TCPRoutes []fileTCPRoute `yaml:"tcpRoutes"`
+	// Policies run before a route is chosen.
+	Policies *fileGatewayPhase `yaml:"policies"`
 }
 
 type fileRoute struct {
@@ -251,39 +252,6 @@ type fileGatewayActions struct {
 	Transformations notYet `yaml:"transformations,notyet"`
 
 	ExtProc *fileExtProc `yaml:"extProc"`
-}
-
-type fileExtProc struct {
-	Service            notYet `yaml:"service,notyet"`
-	Backend            notYet `yaml:"backend,notyet"`
-	Policies           notYet `yaml:"policies,notyet"`
-	MetadataContext    notYet `yaml:"metadataContext,notyet"`
-	RequestAttributes  notYet `yaml:"requestAttributes,notyet"`
-	ResponseAttributes notYet `yaml:"responseAttributes,notyet"`
-	ProcessingOptions  notYet `yaml:"processingOptions,notyet"`
-	Conditional        notYet `yaml:"conditional,notyet"`
-
-	Host        string `yaml:"host"`
-	FailureMode string `yaml:"failureMode"`
-
-	// What follows is ours, with F5's words for a policy and a route.
-	Profile        string              `yaml:"profile"`
-	Profiles       []fileCandidate     `yaml:"profiles"`
-	Authentication *fileAuthentication `yaml:"authentication"`
-	Schema         string              `yaml:"schema"`
-	ClientHeaders  string              `yaml:"clientHeaders"`
-}
-
-// fileCandidate is F5's policies[].profiles[].
-type fileCandidate struct {
-	Name     string        `yaml:"name,required"`
-	Selector *fileSelector `yaml:"selector"`
-}
-
-type fileAuthentication struct {
-	SigningKeyFile  string `yaml:"jwtSigningKeyFile"`
-	SigningKeyType  string `yaml:"jwtSigningKeyType"`
-	AllowUnverified bool   `yaml:"insecureAllowUnverifiedJWT"`
 }
 
 type fileBackend struct {

@@ -37,19 +37,6 @@ type fileGatewayListener struct {
 	fileGatewayPhase `yaml:",inline"`
 }
 
-// fileGatewayPhase is what runs before a route is chosen.
-type fileGatewayPhase struct {
-	OIDC            notYet `yaml:"oidc,notyet"`
-	JWTAuth         notYet `yaml:"jwtAuth,notyet"`
-	Authorization   notYet `yaml:"authorization,notyet"`
-	ExtAuthz        notYet `yaml:"extAuthz,notyet"`
-	ExtProc         notYet `yaml:"extProc,notyet"`
-	CORS            notYet `yaml:"cors,notyet"`
-	Transformations notYet `yaml:"transformations,notyet"`
-	BasicAuth       notYet `yaml:"basicAuth,notyet"`
-	APIKey          notYet `yaml:"apiKey,notyet"`
-}
-
 // fileAttachedRoute is an entry of the section "routes".
 type fileAttachedRoute struct {
 	// Gateways names the gateways that the route belongs to, each as <gateway>

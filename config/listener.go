@@ -39,7 +39,7 @@ func (p Protocol) HTTP() bool { return p == ProtocolHTTP || p == ProtocolHTTPS }
 // listener adds a listener with its own routes to what is already known of it.
 func (r *resolver) listener(path string, index int, l *Listener, f *fileListener) {
 	l.Path, l.Name, l.GatewayName = path, cmp.Or(f.Name, "listener"+strconv.Itoa(index)), f.GatewayName
-	r.openListener(l, f.Hostname, f.Protocol, f.TLS)
+	r.openListener(l, f.Hostname, f.Protocol, f.TLS, levelOf[fileGatewayPhase]{path + ".policies", f.Policies})
 	switch {
 	case r.mistaken[path+".protocol"]: // which routes it has depends on it
 	case l.Protocol.HTTP() && f.TCPRoutes != nil:
@@ -59,10 +59,15 @@ func (r *resolver) listener(path string, index int, l *Listener, f *fileListener
 
 // openListener adds a listener that has no routes yet to what its place gives:
 // Path, Name and all about the port. Without a protocol it is HTTP.
-func (r *resolver) openListener(l *Listener, hostname, protocol string, tls *fileServerTLS) {
+func (r *resolver) openListener(l *Listener, hostname, protocol string, tls *fileServerTLS, phase levelOf[fileGatewayPhase]) {
 	r.cfg.Listeners = append(r.cfg.Listeners, l)
 	l.Hostname = r.hostname(l.Path+".hostname", hostname)
 	r.attachTo(l)
+	early := r.gatewayLevels[l]
+	if phase.policies != nil {
+		early = append(gatewayLevels{phase}, early...)
+	}
+	l.Gateway = r.gatewayPhase(early)
 	l.Protocol = Protocol(max(slices.Index(protocolWords, protocol), 0))
 	if tls != nil {
 		l.TLS = r.serverTLS(l.Path+".tls", tls)

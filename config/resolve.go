@@ -20,11 +20,14 @@ type resolver struct {
 	mistaken map[string]bool
 	// forListener tells which gateway policies target one listener.
 	forListener map[*ExtProc]bool
+	// split are the conditional extProcs of routes.
+	split map[*Route][]conditionalExtProc
 	// targets are the policies of the section "policies"; listenerLevels those
 	// that a listener gives to its routes, gatewayLevels those that run before a
 	// route is chosen.
-	targets                       targets
-	listenerLevels, gatewayLevels map[*Listener]levels
+	targets        targets
+	listenerLevels map[*Listener]levels
+	gatewayLevels  map[*Listener]gatewayLevels
 	// groups are the section "routeGroups" by name, entered the names of those
 	// that are being read.
 	groups  map[string]*routeGroup
@@ -46,10 +49,11 @@ func newResolver(name string, root *node, opts Options) *resolver {
 		used:        map[any]bool{},
 		mistaken:    map[string]bool{},
 		forListener: map[*ExtProc]bool{},
+		split:       map[*Route][]conditionalExtProc{},
 		given:       map[*Backend]string{},
 
 		listenerLevels: map[*Listener]levels{},
-		gatewayLevels:  map[*Listener]levels{},
+		gatewayLevels:  map[*Listener]gatewayLevels{},
 		policies:       named[*ExtProc]{what: "policy", list: "policies"},
 		upstreams:      named[*Backend]{what: "service", list: "services"},
 	}
@@ -108,6 +112,7 @@ func (r *resolver) resolve(f *file) {
 		r.gatewayPolicy(fmt.Sprintf("gatewayPolicies[%d]", i), &f.GatewayPolicies[i])
 	}
 	r.attachGatewayPolicies()
+	r.splitRoutes()
 	r.services()
 	r.uniquePorts(f)
 	r.rules("no extProc uses this profile")

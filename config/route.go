@@ -41,20 +41,20 @@ func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, 
 		rt.Name = derivedName(rt)
 	}
 	ls := append(r.levels(path, index, f), above...)
-	if p, extProc := pick(ls, "extProc", func(p *filePolicies) *fileExtProc { return p.ExtProc }); extProc != nil {
-		rt.ExtProc = r.extProc(p, extProc)
-	}
-	if p, timeout := pick(ls, "timeout", func(p *filePolicies) *fileTimeout { return p.Timeout }); timeout != nil {
-		if rt.Timeout = time.Duration(timeout.RequestTimeout); rt.Timeout == 0 {
-			r.missingf(p, "expected requestTimeout")
-		}
-	}
 	if group := delegation(f); group != "" {
 		rt.Delegates = true
 		if len(f.Backends) > 1 {
 			r.errorf(path+".backends", Invalid, "a group takes all requests of a route; expected it as the only backend")
 		}
 		return append(r.delegate(path+".backends[0].routeGroup", l, rt, ls, group), rt)
+	}
+	if p, extProc := pick(ls, "extProc", func(p *filePolicies) *fileExtProc { return p.ExtProc }); extProc != nil {
+		r.routeExtProc(p, rt, extProc)
+	}
+	if p, timeout := pick(ls, "timeout", func(p *filePolicies) *fileTimeout { return p.Timeout }); timeout != nil {
+		if rt.Timeout = time.Duration(timeout.RequestTimeout); rt.Timeout == 0 {
+			r.missingf(p, "expected requestTimeout")
+		}
 	}
 	if p, cors := pick(ls, "cors", func(p *filePolicies) *fileCORS { return p.CORS }); cors != nil {
 		rt.CORS = r.cors(p, cors)

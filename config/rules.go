@@ -67,6 +67,9 @@ func (r *resolver) uniqueListeners() {
 func (r *resolver) uniqueRoutes(l *Listener) {
 	seen := map[string]*Route{}
 	for _, rt := range l.Routes {
+		if rt.Variant != "" {
+			continue // said of the last one
+		}
 		first := seen[rt.Name]
 		switch {
 		case first == nil:
@@ -86,7 +89,9 @@ func (r *resolver) uniqueRoutes(l *Listener) {
 // the host chooses the listener first.
 func (r *resolver) reachableHosts(l *Listener) {
 	for _, rt := range l.Routes {
-		r.reachable(l, rt.Path, rt.Hostnames)
+		if rt.Variant == "" { // it is said of the last one
+			r.reachable(l, rt.Path, rt.Hostnames)
+		}
 	}
 	if l.Protocol.OverTLS() {
 		for _, rt := range l.TCPRoutes {

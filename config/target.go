@@ -30,6 +30,28 @@ func ParseTarget(s string) (Target, error) {
 	return Target{Host: host, Port: uint16(n)}, nil
 }
 
+// parseServer reads the address of a server that is not a backend: a target,
+// or a URI, whose https asks for TLS and whose port may be that of its scheme.
+func parseServer(s string) (t Target, encrypted bool, err error) {
+	for _, scheme := range []struct{ prefix, port string }{{"http://", "80"}, {"https://", "443"}} {
+		host, ok := strings.CutPrefix(s, scheme.prefix)
+		if !ok {
+			continue
+		}
+		host = strings.TrimSuffix(host, "/") // an empty path
+		if strings.ContainsAny(host, "/?#@") {
+			return t, false, fmt.Errorf("a server is called by its address alone; expected no path, query or user behind %s", scheme.prefix)
+		}
+		if bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"); net.ParseIP(bare) != nil || !strings.Contains(host, ":") {
+			host = net.JoinHostPort(bare, scheme.port)
+		}
+		t, err = ParseTarget(host)
+		return t, scheme.port == "443", err
+	}
+	t, err = ParseTarget(s)
+	return t, false, err
+}
+
 func (r *resolver) target(path, s string, into *Target) {
 	t, err := ParseTarget(s)
 	if err != nil {

@@ -198,7 +198,10 @@ func (r *resolver) attachTo(l *Listener) {
 	t := &r.targets
 	on := func(p *target) bool { return p.on(l) }
 	r.listenerLevels[l] = append(hit(t.listeners, on), hit(t.gateways, on)...)
-	r.gatewayLevels[l] = append(hit(t.early.listeners, on), hit(t.early.gateways, on)...)
+	for _, p := range append(hit(t.early.listeners, on), hit(t.early.gateways, on)...) {
+		early := &fileGatewayPhase{CORS: p.policies.CORS, ExtProc: p.policies.ExtProc}
+		r.gatewayLevels[l] = append(r.gatewayLevels[l], levelOf[fileGatewayPhase]{p.path, early})
+	}
 }
 
 // missedTargets reports policies that are attached to nothing. It runs when all
