@@ -30,6 +30,7 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 			byName:     map[string]*Chain{},
 			byRoute:    map[*config.Route]*Chain{},
 			byListener: map[*config.Listener]*Chain{},
+			byGateway:  map[*config.Listener]*Chain{},
 		},
 	}
 	for _, p := range cfg.Profiles {
@@ -42,11 +43,14 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 	}
 	for _, l := range cfg.Listeners {
 		place := strconv.Itoa(int(l.Port)) + "/" + escape(host(l))
-		if c := b.chain(l.ExtProc, nil, "listener/"+place); c != nil {
+		if c := b.chain(l.Gateway.ExtProc, use{gateway: true, place: gatewayChains + place}); c != nil {
+			b.chains.byGateway[l] = c
+		}
+		if c := b.chain(l.ExtProc, use{place: "listener/" + place}); c != nil {
 			b.chains.byListener[l] = c
 		}
 		for _, rt := range l.Routes {
-			if c := b.chain(rt.ExtProc, rt, "route/"+place+"/"+escape(rt.Name)); c != nil {
+			if c := b.chain(rt.ExtProc, use{route: rt, place: "route/" + place + "/" + escape(rt.FullName())}); c != nil {
 				b.chains.byRoute[rt] = c
 			}
 		}
@@ -231,18 +235,29 @@ func split(params config.Raw) (common, own config.Raw) {
 	return params.Without(rest...), params.Without(names...)
 }
 
-// chain returns the chain for the requests of a route, or, without one, for
-// those of a listener that match none; nil if there is nothing to do. place is
-// its name if it is not that of a profile alone.
-func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Chain {
+// gatewayChains begins the names of chains in the gateway phase.
+const gatewayChains = "gateway/"
+
+// use is where external processing runs: on the requests of a route, on all of
+// a listener in the gateway phase, or else on those that match no route.
+type use struct {
+	route   *config.Route
+	gateway bool
+	// place is the chain's name if it is not that of a profile alone.
+	place string
+}
+
+// chain returns the chain for a use, or nil if there is nothing to do.
+func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	c := &Chain{}
 	content := []any{"2"} // the version of what follows
+	rt := u.route
 	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
 		c.failOpen, c.listsModels, c.dropsHeaders = ep.FailOpen, ep.ListsModels, ep.DropHeaders
 		content = append(content, c.failOpen, c.listsModels, c.dropsHeaders)
 		for _, from := range ep.Profiles {
-			content = append(content, b.candidate(c, rt, from))
+			content = append(content, b.candidate(c, u, from))
 		}
 		if a := ep.Authentication; a != nil {
 			var err error
@@ -257,8 +272,10 @@ func (b *builder) chain(ep *config.ExtProc, rt *config.Route, place string) *Cha
 	}
 	settings := slices.ContainsFunc(c.backends, func(be *backend) bool { return be.model != "" })
 	switch {
-	case settings || c.chooses || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
-		c.name = place
+	case u.gateway && len(c.candidates) == 0:
+		return nil
+	case u.gateway, settings || c.chooses || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
+		c.name = u.place
 		content = append(content, backends, c.limit)
 	case len(c.candidates) == 1:
 		c.name = "profile/" + c.candidates[0].name
@@ -326,12 +343,13 @@ func settings(b *config.Backend) config.AI {
 	return config.AI{Model: b.AI.Model, UpstreamPath: b.AI.UpstreamPath}
 }
 
-func (b *builder) candidate(c *Chain, rt *config.Route, from *config.Candidate) (content []any) {
+func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []any) {
+	rt := u.route
 	built := b.profiles[from.Profile]
 	p := built.profile
 	cand := candidate{selector: newSelector(from.Selector), profile: &p}
 	content = []any{cand.selector.content(), p.name, built.content}
-	if rt == nil { // there is a 404 behind the chain: no model, no backend, no answer of a model
+	if rt == nil && !u.gateway { // there is a 404 behind the chain: no model, no backend, no answer of a model
 		p.rule, p.replies = config.ModelsUnchecked, nil
 	}
 	for _, s := range from.Profile.Services {

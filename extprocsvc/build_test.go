@@ -126,6 +126,72 @@ gatewayPolicies:
 	}
 }
 
+// The chain of a gateway phase is its own, also where a route runs the same
+// profile, and keeps what the profile says about models and responses: a route
+// may be behind it.
+func TestChainOfGatewayPhase(t *testing.T) {
+	cfg := parse(t, profiles+`
+- name: models
+  models: [{name: m}]
+binds:
+- port: 3000
+  listeners:
+  - hostname: a.test
+    policies: {extProc: {profile: default}}
+    routes:
+    - {name: same, matches: [{path: {exact: /1}}], policies: {extProc: {profile: default}}, backends: [{host: "h:1"}]}
+    - {name: ai, matches: [{path: {exact: /2}}], backends: [{ai: {provider: {openAI: {model: m}}}}]}
+  - hostname: b.test
+    policies: {extProc: {profile: models, failureMode: failOpen}}
+  - hostname: c.test
+    policies: {extProc: {host: "h:1"}}
+`)
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"gateway/3000/a.test", "gateway/3000/b.test", ""} {
+		l := cfg.Listeners[i]
+		c := chains.ForGateway(l)
+		if c == nil && want == "" {
+			continue
+		}
+		if c == nil || c.Name() != want || c.Chooses() || !c.ReadsBody() || c.FailOpen() != (i == 1) || chains.ForListener(l) != nil {
+			t.Errorf("%s: %+v, without a route %+v", l.Hostname, c, chains.ForListener(l))
+		}
+	}
+	routes := cfg.Listeners[0].Routes
+	if same, ai := chains.ForRoute(routes[0]), chains.ForRoute(routes[1]); same.Name() != "profile/default" || ai.Name() != "route/3000/a.test/ai" {
+		t.Errorf("the routes have %s and %s", same.Name(), ai.Name())
+	}
+}
+
+// A route whose profile depends on conditions has a chain for each, which goes on
+// to set the model.
+func TestChainsOfConditions(t *testing.T) {
+	cfg := parse(t, profiles+`
+binds:
+- port: 3000
+  listeners:
+  - hostname: a.test
+    routes:
+    - name: r
+      policies: {extProc: {conditional: [{condition: 'request.method == "PUT"', profile: default}, {condition: 'request.method == "POST"', profile: closed}]}}
+      backends: [{ai: {provider: {openAI: {model: m}}}}]
+`)
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range cfg.Listeners[0].Routes {
+		seen[chains.ForRoute(r).Name()] = true
+	}
+	if len(cfg.Listeners[0].Routes) != 3 || len(seen) != 3 || !seen["route/3000/a.test/r"] {
+		t.Errorf("the chains are %v", seen)
+	}
+}
+
 // The hash is a contract between processes: this value may change only if what
 // the chain does changes.
 func TestRefs(t *testing.T) {

@@ -13,6 +13,7 @@ type Chains struct {
 	byName     map[string]*Chain
 	byRoute    map[*config.Route]*Chain
 	byListener map[*config.Listener]*Chain
+	byGateway  map[*config.Listener]*Chain
 }
 
 // ForRoute returns the chain of a route of the configuration that the chains
@@ -22,6 +23,11 @@ func (c *Chains) ForRoute(r *config.Route) *Chain { return c.byRoute[r] }
 // ForListener returns the chain for requests that match no route of a
 // listener, or nil if they need not be shown to us.
 func (c *Chains) ForListener(l *config.Listener) *Chain { return c.byListener[l] }
+
+// ForGateway returns the chain of a listener's gateway phase, or nil if its
+// requests need not be shown to us there. A request that also has the chain of a
+// route has two streams, and two records with one ID.
+func (c *Chains) ForGateway(l *config.Listener) *Chain { return c.byGateway[l] }
 
 // Chain is what happens to the requests of a route: one of its profiles, then
 // the choice of a backend and the backend's AI settings. It is read-only.
@@ -52,8 +58,8 @@ type Chain struct {
 }
 
 // Name is stable across edits that do not rename or move what it is made of:
-// "profile/NAME", "profile/NAME/failOpen", or "route/PORT/HOST/ROUTE" where
-// backends take part.
+// "profile/NAME", "profile/NAME/failOpen", "route/PORT/HOST/ROUTE" where
+// backends take part, or "gateway/PORT/HOST" in the gateway phase.
 func (c *Chain) Name() string { return c.name }
 
 // Ref is Name@hash, the value of the gRPC metadata [MetadataKey]. The hash

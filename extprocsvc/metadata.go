@@ -4,8 +4,10 @@ import (
 	"encoding/hex"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -32,6 +34,16 @@ func newID() string {
 		b[i] = byte(n >> (8 * i))
 	}
 	return hex.EncodeToString(b[:])
+}
+
+// gatewayID returns the ID under which our chain in the gateway phase decided
+// about the request, or nothing. Envoy forwards it in the metadata of a message.
+func gatewayID(m *extprocv3.ProcessingRequest) string {
+	id := m.GetMetadataContext().GetFilterMetadata()[MetadataNamespace].GetFields()["id"].GetStringValue()
+	if len(id) != 16 || strings.Trim(id, "0123456789abcdef") != "" {
+		return "" // not one of ours
+	}
+	return id
 }
 
 // Field numbers of the messages that the metadata is made of.

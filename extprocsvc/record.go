@@ -36,6 +36,9 @@ type Record struct {
 	Steps []StepRecord `json:"steps,omitempty"`
 	// Duration is the time that the decisions about request and response took.
 	Duration time.Duration `json:"duration_ns"`
+	// Gateway is the account of what the gateway phase had decided about the
+	// same request before. Only [Server.Explain] knows it.
+	Gateway *Record `json:"gateway,omitempty"`
 }
 
 // StepRecord is the account of one step.

@@ -1,6 +1,9 @@
 package extprocsvc
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // RingSize is how many decisions are remembered.
 const RingSize = 4096
@@ -23,16 +26,27 @@ func (r *ring) add(rec *Record) {
 	r.next = (r.next + 1) % RingSize
 }
 
-// find returns the record of an ID.
-func (r *ring) find(id string) (Record, bool) {
+// find returns the record of an ID, with that of the gateway phase in it.
+func (r *ring) find(id string) (found Record, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var gateway *Record
 	for i := range r.records {
-		if rec := &r.records[i]; rec.ID == id && id != "" {
-			return rec.copy(), true
+		switch rec := &r.records[i]; {
+		case rec.ID != id || id == "":
+		case strings.HasPrefix(rec.Chain, gatewayChains):
+			c := rec.copy()
+			gateway = &c
+		default:
+			found, ok = rec.copy(), true
 		}
 	}
-	return Record{}, false
+	if ok {
+		found.Gateway = gateway
+	} else if gateway != nil {
+		found, ok = *gateway, true
+	}
+	return found, ok
 }
 
 // latest returns at most n records, the latest one first.

@@ -1,6 +1,7 @@
 package extprocsvc
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -106,6 +107,9 @@ func (s *stream) serve() error {
 		if m.GetObservabilityMode() {
 			continue // replies are ignored, and nothing is to be observed yet
 		}
+		if s.record.ID == "" {
+			s.record.ID = gatewayID(m)
+		}
 		done, err := s.on(m)
 		if done || err != nil {
 			return err
@@ -154,7 +158,7 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	}
 	end := m.GetEndOfStream()
 	s.head = readHead(m.GetHeaders().GetHeaders())
-	s.record.ID, s.record.Time = newID(), time.Now()
+	s.identify()
 	p, refused := s.chain.pick(&s.head)
 	if refused != nil {
 		return s.refuse(refused)
@@ -315,7 +319,7 @@ func (s *stream) headless(rest func() (bool, error)) (done bool, err error) {
 	if c.readsBody || c.readsResponse || c.chooses || c.dropsHeaders || c.auth != nil || len(c.candidates) > 1 {
 		return s.misconfigured("request_header_mode SKIP")
 	}
-	s.record.ID, s.record.Time = newID(), time.Now()
+	s.identify()
 	var refused *refusal
 	if s.profile, refused = c.pick(&s.head); refused == nil {
 		refused, err = s.decide()
@@ -325,6 +329,12 @@ func (s *stream) headless(rest func() (bool, error)) (done bool, err error) {
 	}
 	s.state = passing
 	return rest()
+}
+
+// identify begins the record of a request. What our chain in the gateway phase
+// decided about it has the same ID.
+func (s *stream) identify() {
+	s.record.ID, s.record.Time = cmp.Or(s.record.ID, newID()), time.Now()
 }
 
 // release gives the bodies up, and everything that refers to them: the stream
@@ -512,8 +522,8 @@ func (s *stream) account() {
 // refuse answers the request ourselves. The stream is over then.
 func (s *stream) refuse(r *refusal) (done bool, err error) {
 	s.server.count(r.verdict)
-	if s.record.ID == "" {
-		s.record.ID, s.record.Time = newID(), time.Now()
+	if s.record.Time.IsZero() {
+		s.identify()
 	}
 	s.record.Chain, s.record.Reason = s.chain.ref, r.code
 	s.record.Verdict = r.verdict

@@ -61,6 +61,7 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	}
 	to.RouteChain = func(r *config.Route) *translator.Chain { return chainOf(b.chains.ForRoute(r)) }
 	to.ListenerChain = func(l *config.Listener) *translator.Chain { return chainOf(b.chains.ForListener(l)) }
+	to.GatewayChain = func(l *config.Listener) *translator.Chain { return chainOf(b.chains.ForGateway(l)) }
 	if b.resources, err = translator.Translate(b.config, to); err != nil {
 		return nil, err
 	}

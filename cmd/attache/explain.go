@@ -107,4 +107,8 @@ func printRecord(w io.Writer, r *extprocsvc.Record) {
 		}
 		fmt.Fprintf(w, "  %s/%s: %s, %s (%s)\n", s.Stage, s.Step, said, s.Duration.Round(time.Microsecond), s.Where)
 	}
+	if r.Gateway != nil {
+		fmt.Fprintln(w, "before, in the gateway phase:")
+		printRecord(w, r.Gateway)
+	}
 }
