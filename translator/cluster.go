@@ -71,10 +71,11 @@ func (t *translation) backendCluster(b *config.Backend) string {
 }
 
 // extProcCluster adds the cluster of an ext_proc server and returns its name.
-func (t *translation) extProcCluster(name string, target config.Target, path string) string {
+// tls is nil for plain text.
+func (t *translation) extProcCluster(name string, target config.Target, tls *config.TLS, path string) string {
 	t.place(name, path)
 	if _, ok := t.clusters[name]; !ok {
-		t.cluster(name, target, &httpv3.HttpProtocolOptions{
+		c := t.cluster(name, target, &httpv3.HttpProtocolOptions{
 			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 					InitialStreamWindowSize:     wrapperspb.UInt32(extProcWindow),
@@ -86,6 +87,9 @@ func (t *translation) extProcCluster(name string, target config.Target, path str
 				}},
 			}},
 		})
+		if tls != nil {
+			c.TransportSocket = t.upstreamTLS(&config.Backend{Path: path, Target: target, TLS: tls})
+		}
 	}
 	return name
 }

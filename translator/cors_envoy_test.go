@@ -27,7 +27,7 @@ func (b *testbed) probe(p probe) {
 	b.t.Run(p.name, func(t *testing.T) {
 		t.Helper()
 		b.service.forget()
-		if diff := cmp.Diff(p.want, b.ask(t, p)); diff != "" {
+		if diff := cmp.Diff(p.want, b.probed(t, p)); diff != "" {
 			t.Errorf("want -, got +:\n%s", diff)
 		}
 		if seen := b.service.forget(); !slices.Equal(seen, p.seen) {
@@ -36,7 +36,7 @@ func (b *testbed) probe(p probe) {
 	})
 }
 
-func (b *testbed) ask(t *testing.T, p probe) string {
+func (b *testbed) probed(t *testing.T, p probe) string {
 	t.Helper()
 	req, err := http.NewRequest(p.method, fmt.Sprintf("http://127.0.0.1:%d%s", b.port, p.target), nil)
 	if err != nil {
@@ -216,13 +216,13 @@ binds:
 		b.probe(p)
 	}
 	t.Run("unreachable backend", func(t *testing.T) {
-		if got := b.ask(t, probe{method: "GET", target: "/down", headers: "Origin: https://a.test"}); !strings.HasPrefix(got, "503 ") || !strings.Contains(got, "\naccess-control-allow-origin: https://a.test\n") {
+		if got := b.probed(t, probe{method: "GET", target: "/down", headers: "Origin: https://a.test"}); !strings.HasPrefix(got, "503 ") || !strings.Contains(got, "\naccess-control-allow-origin: https://a.test\n") {
 			t.Error(got)
 		}
 	})
 	b.service.setDown(true)
 	t.Run("service down", func(t *testing.T) {
-		if got := b.ask(t, probe{method: "GET", target: "/guarded", headers: "Origin: https://a.test"}); !strings.HasPrefix(got, "500 ") || !strings.Contains(got, "\naccess-control-allow-origin: https://a.test\n") {
+		if got := b.probed(t, probe{method: "GET", target: "/guarded", headers: "Origin: https://a.test"}); !strings.HasPrefix(got, "500 ") || !strings.Contains(got, "\naccess-control-allow-origin: https://a.test\n") {
 			t.Error(got)
 		}
 	})
@@ -272,7 +272,7 @@ binds:
 		"https://a.x.com, https://b": false,
 	} {
 		t.Run(origin, func(t *testing.T) {
-			got := b.ask(t, probe{method: "OPTIONS", target: "/some", headers: preflight + "Origin: " + origin})
+			got := b.probed(t, probe{method: "OPTIONS", target: "/some", headers: preflight + "Origin: " + origin})
 			want := nothing
 			if allowed {
 				want = told(origin)

@@ -51,7 +51,8 @@ type testbed struct {
 	service, external *processor
 }
 
-// chains are our chains by the name of the route; every other route has none.
+// chains are our chains by the name of the route, and those of gateway phases by
+// gateway/ and the name of the listener; every other route has none.
 type chains map[string]translator.Chain
 
 // word is what the service writes for a backend.
@@ -78,6 +79,14 @@ func newTestbed(t *testing.T, text string, cs chains) *testbed {
 	}
 	r, err := translator.Translate(c, translator.Options{
 		ExtProc: config.Target{Unix: service},
+		GatewayChain: func(l *config.Listener) *translator.Chain {
+			chain, ok := cs["gateway/"+l.Name]
+			if !ok {
+				return nil
+			}
+			chain.Ref = "gateway/" + l.Name
+			return &chain
+		},
 		RouteChain: func(r *config.Route) *translator.Chain {
 			chain, ok := cs[r.Name]
 			if !ok {
@@ -253,6 +262,8 @@ type processor struct {
 	mu   sync.Mutex
 	refs []string
 	down bool
+	// known are the ids of earlier decisions that streams were told of.
+	known map[string]string
 }
 
 func (p *processor) forget() []string {
@@ -261,6 +272,15 @@ func (p *processor) forget() []string {
 	refs := p.refs
 	p.refs = nil
 	return refs
+}
+
+func (p *processor) know(ref, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		p.known = map[string]string{}
+	}
+	p.known[ref] = id
 }
 
 func (p *processor) setDown(down bool) {
@@ -286,6 +306,9 @@ func (p *processor) Process(stream extprocv3.ExternalProcessor_ProcessServer) er
 		in, err := stream.Recv()
 		if err != nil {
 			return nil // Envoy is done
+		}
+		if id := in.GetMetadataContext().GetFilterMetadata()[translator.MetadataNamespace].GetFields()["id"].GetStringValue(); id != "" {
+			p.know(ref, id)
 		}
 		if done, err := x.answer(in); done || err != nil {
 			return err

@@ -58,7 +58,7 @@ func tlsRouteConfigName(l *config.Listener) string {
 const misdirectedVirtualHost = "misdirected/421"
 
 // routeName shows in access logs and statistics.
-func routeName(l *config.Listener, r *config.Route) string { return l.Name + "/" + r.Name }
+func routeName(l *config.Listener, r *config.Route) string { return l.Name + "/" + r.FullName() }
 
 // choiceName is the same for requests that our service sent to b.
 func choiceName(l *config.Listener, r *config.Route, b *config.Backend) string {
@@ -107,7 +107,9 @@ func shortHash(b []byte) string {
 }
 
 // extProcTargetCluster is somebody's ext_proc server.
-func extProcTargetCluster(t config.Target) string { return "ext_proc/" + address(t) }
+func extProcTargetCluster(e *config.ExtProc) string {
+	return "ext_proc/" + backendCluster(&config.Backend{Target: *e.Target, TLS: e.TLS})
+}
 
 // address is host:port, [ipv6]:port or unix:/path.
 func address(t config.Target) string {

@@ -1,7 +1,6 @@
 package translator
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -18,18 +17,26 @@ import (
 // chain: Envoy concatenates the chains of several levels, and a later filter of
 // the same name would replace an earlier one.
 //
-//	route.cors            answers preflights, and queues headers of the response
-//	route.extProc         somebody's ext_proc server, or a profile of ours
+//	gateway.cors          answers preflights, and queues headers of the response
+//	gateway.extProc       somebody's ext_proc server, or a profile of ours
+//	route.cors            as in the gateway phase
+//	route.extProc         as in the gateway phase
 //	route.csrf            refuses what pages of other origins send
 //	route.directResponse  headers of the route's own answer
 //	backend.ai            our ext_proc service: settings of an ai backend
 //
-// A profile and the settings of an ai backend are both ours, so they share one
-// filter and one gRPC stream.
+// What a policy needs beside its own filter stands right before it, under its
+// name with a word behind: route.extProc.metadata.
 //
-// Where all routes of a virtual host have the same chain, the virtual host
-// carries it once: Envoy then builds it once, and not for every route.
+// A route's profile and the settings of an ai backend are both ours and
+// adjacent, so they share one filter and one gRPC stream.
+//
+// The virtual host carries the gateway phase, see gateway.go. Where all its
+// routes have the same chain, it carries that too: Envoy then builds it once, and
+// not for every route.
 const (
+	gatewayCORS         = "gateway.cors"
+	gatewayExtProc      = "gateway.extProc"
 	routeCORS           = "route.cors"
 	routeExtProc        = "route.extProc"
 	backendAI           = "backend.ai"
@@ -91,15 +98,20 @@ func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
 	})}
 }
 
-// policies is the chain of a route.
-func (t *translation) policies(r *config.Route, own *Chain) *chain {
-	name := backendAI
+// policies is the chain of a route. gateway is that of its listener's gateway
+// phase.
+func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *chain {
+	x := extProcs{external: r.ExtProc, name: routeExtProc, own: own, ownName: backendAI}
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
-		name = routeExtProc
+		x.ownName = routeExtProc
 	}
-	extProcs := t.extProcs(r.ExtProc, name, own)
+	// A choice looks for the route again, which must not be that of another
+	// host, whose policies would not run.
+	x.rules.keepHost = own.chooses()
+	x.continues = gateway.own
+	extProcs := t.extProcs(x)
 	route := len(extProcs)
-	if own != nil && name == backendAI {
+	if own != nil && x.ownName == backendAI {
 		route-- // the settings of a backend come after all that is the route's
 	}
 	return t.chainOf(slices.Concat(
@@ -111,43 +123,36 @@ func (t *translation) policies(r *config.Route, own *Chain) *chain {
 	))
 }
 
-// gatewayPolicies is the chain of requests that match no route. External
+// notFoundPolicies is the chain of requests that match no route. External
 // processing fails open there, whatever the file says: it guards what lies
 // behind it, and behind the 404 there is nothing.
-func (t *translation) gatewayPolicies(l *config.Listener) *chain {
-	var external *config.ExtProc
+func (t *translation) notFoundPolicies(l *config.Listener, gateway *chain) *chain {
+	x := extProcs{name: routeExtProc, ownName: routeExtProc, continues: gateway.own}
 	if l.ExtProc != nil {
 		open := *l.ExtProc
 		open.FailOpen = true
-		external = &open
+		if open.Show.Request.Body == config.BodyFullDuplex {
+			open.Show.Request.Body = config.BodyBuffered
+		}
+		x.external = &open
 	}
-	own := t.opts.ListenerChain(l)
-	if own != nil {
+	if own := t.opts.ListenerChain(l); own != nil {
 		open := *own
 		open.FailOpen = true
-		own = &open
+		x.own = &open
 	}
-	return t.chainOf(t.extProcs(external, routeExtProc, own))
+	return t.chainOf(t.extProcs(x))
 }
 
-// extProcs is somebody's ext_proc server, then ours under the name ownName.
-func (t *translation) extProcs(e *config.ExtProc, ownName string, own *Chain) (policies []policy) {
-	if e != nil && e.Target != nil {
-		policies = append(policies, policy{
-			name:  routeExtProc,
-			key:   fmt.Sprintf("external %s %v %v", address(*e.Target), e.FailOpen, own.chooses()),
-			build: func() protoMessage { return t.externalExtProc(e, own.chooses()) },
-		})
+// then is the chain c followed by next, as one level carries both.
+func (c *chain) then(next *chain) map[string]*anypb.Any {
+	switch {
+	case next == noPolicies:
+		return c.packed
+	case c == noPolicies:
+		return next.packed
 	}
-	if own != nil {
-		policies = append(policies, policy{
-			name:  ownName,
-			key:   fmt.Sprintf("own %s %v %v %v %v", own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses()),
-			build: func() protoMessage { return t.ownExtProc(ownName, own) },
-			own:   true,
-		})
-	}
-	return policies
+	return packChain(slices.Concat(c.filters, next.filters))
 }
 
 // over is the chain c in a route of a virtual host that carries the chain

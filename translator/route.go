@@ -59,8 +59,9 @@ func (t *translation) routeConfig(g routeGroup) {
 	claimed := map[string]bool{}
 	decided := false // some requests are decided by our service
 	for _, l := range g.listeners {
-		groups := t.hostGroups(l)
-		notFound := t.gatewayPolicies(l)
+		gateway := t.gatewayPolicies(l)
+		groups := t.hostGroups(l, gateway)
+		notFound := t.notFoundPolicies(l, gateway)
 		for _, domain := range domains(l.Hostname, groups) {
 			// The host chooses the listener first: the most specific one has
 			// it, also where another listener's route names the same host.
@@ -72,8 +73,8 @@ func (t *translation) routeConfig(g routeGroup) {
 			for _, hostname := range covering(domain) {
 				routes = append(routes, groups[hostname]...)
 			}
-			decided = decided || notFound.own || slices.ContainsFunc(routes, func(r routeWithPolicies) bool { return r.policies.own })
-			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, notFound))
+			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r routeWithPolicies) bool { return r.policies.own })
+			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, gateway, notFound))
 		}
 	}
 	if misdirected := misdirectedHosts(g.others); misdirected != nil {
@@ -123,10 +124,10 @@ type routeWithPolicies struct {
 	chosen []*routev3.Route
 }
 
-// virtualHost carries the chain of its routes, if they all have the same. The
-// first routes are those that our service chooses, the last is the 404 with the
-// policies of the gateway.
-func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *routev3.VirtualHost {
+// virtualHost carries the chain of the gateway phase, and that of its routes, if
+// they all have the same. The first routes are those that our service chooses,
+// the last is the 404.
+func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
 	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
 	shared := noPolicies
 	if len(routes) > 1 {
@@ -138,7 +139,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *rou
 			}
 		}
 	}
-	vh.TypedPerFilterConfig = shared.packed
+	vh.TypedPerFilterConfig = gateway.then(shared)
 	for _, r := range routes {
 		if shared != noPolicies {
 			vh.Routes = append(vh.Routes, r.bare)
@@ -146,19 +147,19 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway *chain) *rou
 			vh.Routes = append(vh.Routes, r.full)
 		}
 	}
-	notFound := notFoundRoute()
-	notFound.TypedPerFilterConfig = gateway.over(shared)
-	vh.Routes = append(vh.Routes, notFound)
+	last := notFoundRoute()
+	last.TypedPerFilterConfig = notFound.over(shared)
+	vh.Routes = append(vh.Routes, last)
 	return vh
 }
 
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
 // agentgateway's order.
-func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolicies {
+func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]routeWithPolicies {
 	byHost := map[string][]candidate{}
-	for _, r := range l.Routes {
+	for order, r := range l.Routes {
 		own := t.routeChain(r)
-		policies := t.policies(r, own)
+		policies := t.policies(r, own, gateway)
 		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
 		var chosen []*routev3.Route
 		if own.chooses() {
@@ -169,13 +170,13 @@ func (t *translation) hostGroups(l *config.Listener) map[string][]routeWithPolic
 			hostnames = []string{anyHost}
 		}
 		for i := range r.Matches {
-			bare := &routev3.Route{Name: routeName(l, r), Match: routeMatch(&r.Matches[i])}
+			bare := &routev3.Route{Name: routeName(l, r), Match: routeMatch(&r.Matches[i], r.If)}
 			action(bare)
 			full := bare
 			if policies != noPolicies {
 				full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
 			}
-			c := candidate{route: r, match: &r.Matches[i], index: i, envoy: routeWithPolicies{bare, policies, full, chosen}}
+			c := candidate{route: r, match: &r.Matches[i], index: i, order: order, envoy: routeWithPolicies{bare, policies, full, chosen}}
 			for _, h := range hostnames {
 				byHost[h] = append(byHost[h], c)
 			}
@@ -198,6 +199,7 @@ type candidate struct {
 	route *config.Route
 	match *config.Match
 	index int
+	order int // of the route
 	envoy routeWithPolicies
 }
 
@@ -234,6 +236,7 @@ func compareMatches(a, b candidate) int {
 		-cmp.Compare(len(a.match.Query), len(b.match.Query)),
 		cmp.Compare(a.route.Key, b.route.Key),
 		cmp.Compare(a.index, b.index),
+		cmp.Compare(a.order, b.order), // of the variants of one route
 	)
 }
 
@@ -302,7 +305,8 @@ func chosen(listeners []*config.Listener, domain string) *config.Listener {
 	return nil
 }
 
-func routeMatch(m *config.Match) *routev3.RouteMatch {
+// routeMatch accepts what m accepts, if the conditions hold too.
+func routeMatch(m *config.Match, conditions []config.ValueMatch) *routev3.RouteMatch {
 	rm := &routev3.RouteMatch{}
 	switch path := m.Path; path.Kind {
 	case config.PathExact:
@@ -320,7 +324,7 @@ func routeMatch(m *config.Match) *routev3.RouteMatch {
 	if m.Method != "" {
 		rm.Headers = append(rm.Headers, headerMatch(config.ValueMatch{Name: ":method", Value: m.Method}))
 	}
-	for _, h := range m.Headers {
+	for _, h := range slices.Concat(m.Headers, conditions) {
 		rm.Headers = append(rm.Headers, headerMatch(h))
 	}
 	for _, q := range m.Query {

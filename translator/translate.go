@@ -28,6 +28,9 @@ type Options struct {
 	// ListenerChain returns what our service does for requests that match no
 	// route of a listener, or nil.
 	ListenerChain func(*config.Listener) *Chain
+	// GatewayChain returns what our service does in the gateway phase of a
+	// listener, or nil. It chooses nothing.
+	GatewayChain func(*config.Listener) *Chain
 	// MaxBody bounds the bodies that Envoy holds, in bytes. Default
 	// [DefaultMaxBody].
 	MaxBody uint32
@@ -96,6 +99,9 @@ func newTranslation(c *config.Config, o Options) *translation {
 	}
 	if o.ListenerChain == nil {
 		o.ListenerChain = func(*config.Listener) *Chain { return nil }
+	}
+	if o.GatewayChain == nil {
+		o.GatewayChain = func(*config.Listener) *Chain { return nil }
 	}
 	t := &translation{
 		cfg:      c,

@@ -148,6 +148,12 @@ func testOptions(words ...string) Options {
 			}
 			return c
 		},
+		GatewayChain: func(l *config.Listener) *Chain {
+			if e := l.Gateway.ExtProc; e != nil && len(e.Profiles) > 0 {
+				return &Chain{Ref: "gateway/" + l.Hostname + "@hash", ReadsBody: true, ReadsResponse: responses, FailOpen: e.FailOpen}
+			}
+			return nil
+		},
 		ListenerChain: func(l *config.Listener) *Chain {
 			if l.ExtProc != nil && len(l.ExtProc.Profiles) > 0 {
 				return &Chain{Ref: "profile/" + l.ExtProc.Profiles[0].Profile.Name + "@hash", ReadsBody: true}
