@@ -1,15 +1,6 @@
 package config
 
-import (
-	"net"
-	"strings"
-)
-
-// providerHost is where OpenAI answers unless hostOverride says otherwise, and
-// chatCompletions the path of its API.
-var providerHost = Target{Host: "api.openai.com", Port: 443}
-
-const chatCompletions = "/v1/chat/completions"
+import "net"
 
 func (r *resolver) backend(path, owner string, f *fileBackend, ls levels) *Backend {
 	b := &Backend{Path: path, Weight: 1}
@@ -49,14 +40,15 @@ func (r *resolver) backend(path, owner string, f *fileBackend, ls levels) *Backe
 	case f.Host != "":
 		r.target(path+".host", f.Host, &b.Target)
 	case f.AI != nil:
-		r.ai(path+".ai", f.AI, b)
+		r.ai(path, f, ls, b)
 	default:
 		r.missingf(path, "expected host or ai")
 	}
-	tlsGiven := false
+	authGiven, tlsGiven := false, false
 	for _, p := range places {
-		if p.auth != nil && b.Credential == nil {
-			b.Credential = r.credential(p.path+".backendAuth", owner, p.auth)
+		if p.auth != nil && !authGiven {
+			r.backendAuth(p.path+".backendAuth", owner, p.auth, b)
+			authGiven = true
 		}
 		if p.tls != nil && !tlsGiven {
 			b.TLS, tlsGiven = r.backendTLS(p.path+".backendTLS", p.tls), true
@@ -66,35 +58,4 @@ func (r *resolver) backend(path, owner string, f *fileBackend, ls levels) *Backe
 		r.errorf(path, Unsupported, "TLS to an IP address needs backendTLS.hostname, which is not supported yet; use a host name")
 	}
 	return b
-}
-
-func (r *resolver) ai(path string, f *fileAI, b *Backend) {
-	b.AI = &AI{Name: f.Name, Provider: "openAI"}
-	if f.Provider.OpenAI == nil {
-		r.missingf(path+".provider", "expected openAI")
-	} else {
-		b.AI.Model = f.Provider.OpenAI.Model
-	}
-	b.Target, b.TLS = providerHost, &TLS{}
-	if f.HostOverride != "" {
-		// An overridden host is spoken to in the clear unless backendTLS asks
-		// for more.
-		b.TLS = nil
-		r.target(path+".hostOverride", f.HostOverride, &b.Target)
-	}
-	for _, p := range []struct{ key, value string }{{"pathOverride", f.PathOverride}, {"pathPrefix", f.PathPrefix}} {
-		if p.value != "" && (!strings.HasPrefix(p.value, "/") || strings.ContainsAny(p.value, "?#\\ ")) {
-			r.errorf(path+"."+p.key, Invalid, "expected a path that begins with / and has no query")
-		}
-	}
-	switch {
-	case f.PathOverride != "" && f.PathPrefix != "":
-		r.errorf(path, Conflict, "pathOverride and pathPrefix exclude each other; pathOverride is the whole path")
-	case f.PathOverride != "":
-		b.AI.UpstreamPath = f.PathOverride
-	case f.PathPrefix != "":
-		b.AI.UpstreamPath = strings.TrimSuffix(f.PathPrefix, "/") + "/chat/completions"
-	default:
-		b.AI.UpstreamPath = chatCompletions
-	}
 }

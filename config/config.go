@@ -257,8 +257,13 @@ type Backend struct {
 	Name string
 	// TLS tells how to encrypt; nil for plain text.
 	TLS *TLS
-	// Credential is attached to every request; nil leaves the client's.
-	Credential *Credential
+	// Credential is attached to every request, at CredentialAt; nil leaves the
+	// client's.
+	Credential   *Credential
+	CredentialAt Location
+	// Passthrough tells that the file asks for the client's credential to be
+	// passed on. Default false.
+	Passthrough bool
 	// AI is set for backends of kind ai.
 	AI *AI
 }
@@ -275,19 +280,6 @@ type TLS struct {
 	Key  *Credential
 	// MinVersion is v1.2 or v1.3; empty for Envoy's default.
 	MinVersion string
-}
-
-// AI holds the settings of a model provider. They never fail open.
-type AI struct {
-	// Name is the user's name of the backend; may be empty.
-	Name string
-	// Provider is agentgateway's word for the API: openAI.
-	Provider string
-	// Model replaces the model that the client asks for; empty keeps it.
-	Model string
-	// UpstreamPath is the path of the provider's API, such as
-	// /v1/chat/completions.
-	UpstreamPath string
 }
 
 // Credential is a secret that authenticates us to a backend. It does not

@@ -142,10 +142,10 @@ func (c *conversion) backend(b *Backend) *block {
 	openAI := newBlock().set("model", b.AI.Model, "")
 	out := newBlock().set("name", b.Name, "").
 		set("provider", newBlock().set("openAI", openAI, ""), c.remark("custom", executor == "custom"))
-	if b.Target != providerHost {
+	if b.Target != providers["openAI"].target {
 		out.set("hostOverride", net.JoinHostPort(b.Target.Host, strconv.Itoa(int(b.Target.Port))), "")
 	}
-	out.set("pathOverride", b.AI.UpstreamPath, c.remark("ollama", executor == "ollama"))
+	out.set("pathOverride", b.AI.APIs[0].Rewrite.Substitution, c.remark("ollama", executor == "ollama"))
 	policies := newBlock()
 	if cred := b.Credential; cred != nil {
 		key := newBlock()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -46,10 +47,10 @@ services:
 		t.Errorf("the services are %v of %v", chat.Services, chat.Backends)
 	}
 	a, b := chat.Backends[0], chat.Backends[1]
-	if *a.AI != (AI{"a/1", "openAI", "gpt", "/v1/chat/completions"}) || a.Target != (Target{Host: "llm.test", Port: 443}) || a.TLS.MinVersion != "v1.3" || a.Credential.Ref != "env:KEY" || a.Credential.Reveal() != "sk-1" {
+	if !reflect.DeepEqual(*a.AI, AI{Name: "a/1", Provider: "openAI", Model: "gpt", APIs: completionsAt("/v1/chat/completions")}) || a.Target != (Target{Host: "llm.test", Port: 443}) || a.TLS.MinVersion != "v1.3" || a.Credential.Ref != "env:KEY" || a.Credential.Reveal() != "sk-1" {
 		t.Errorf("the first backend is %+v %+v", a, a.AI)
 	}
-	if *b.AI != (AI{"b", "openAI", "phi3", "/v1/chat/completions"}) || b.Target != (Target{Host: "ollama.test", Port: 11434}) || b.TLS != nil || b.Credential != nil {
+	if !reflect.DeepEqual(*b.AI, AI{Name: "b", Provider: "openAI", Model: "phi3", APIs: completionsAt("/v1/chat/completions")}) || b.Target != (Target{Host: "ollama.test", Port: 11434}) || b.TLS != nil || b.Credential != nil {
 		t.Errorf("the second backend is %+v %+v", b, b.AI)
 	}
 }

@@ -9,11 +9,14 @@ import (
 	"strings"
 )
 
+// chatCompletions is the path of OpenAI's API.
+const chatCompletions = "/v1/chat/completions"
+
 // f5Service is an entry of services as a backend.
 func (r *resolver) f5Service(path string, f *f5Service) *Backend {
 	b := &Backend{
 		Path: path, Name: f.Name, Weight: 1,
-		AI: &AI{Name: f.Name, Provider: "openAI", Model: f.Type, UpstreamPath: chatCompletions},
+		AI: &AI{Name: f.Name, Provider: "openAI", Model: f.Type, APIs: completionsAt(chatCompletions)},
 	}
 	why, known := executors[f.Executor]
 	switch {
@@ -40,7 +43,7 @@ func (r *resolver) f5Service(path string, f *f5Service) *Backend {
 // is spoken to by TLS.
 func (r *resolver) f5Endpoint(path string, f *f5Service, b *Backend) (encrypted bool) {
 	if f.Config.Endpoint == "" {
-		b.Target = providerHost
+		b.Target = providers["openAI"].target
 		if f.Executor != "openai" {
 			r.missingf(path, "expected the URL of the service; only openai has a default")
 		}
@@ -66,7 +69,7 @@ func (r *resolver) f5Endpoint(path string, f *f5Service, b *Backend) (encrypted 
 	case f.Executor == "ollama" && strings.HasPrefix(apiPath, "/api/"):
 		r.errorf(path, Unsupported, "Ollama is spoken to by its OpenAI API; expected /api/chat, which becomes %s, or that path itself", chatCompletions)
 	case strings.Trim(apiPath, "/") != "":
-		b.AI.UpstreamPath = apiPath
+		b.AI.APIs = completionsAt(apiPath)
 	}
 	return encrypted
 }
@@ -124,13 +127,13 @@ func (r *resolver) f5Secret(path string, f *f5Secret, b *Backend) {
 			r.errorf(targetPath, Reference, "the variable %s is not set", target)
 			return
 		}
-		b.Credential = r.checked(targetPath, NewCredential("env:"+target, strings.TrimSpace(value)))
+		b.Credential, b.CredentialAt = r.checked(targetPath, NewCredential("env:"+target, strings.TrimSpace(value))), bearer
 	case f.Source == "File":
 		if target == "" {
 			r.missingf(targetPath, "expected the name of a file")
 			return
 		}
-		b.Credential = r.credentialFile(targetPath, targetPath, filepath.Join(f.Meta.Path, target))
+		b.Credential, b.CredentialAt = r.credentialFile(targetPath, targetPath, filepath.Join(f.Meta.Path, target)), bearer
 	case f.Source != "":
 		r.errorf(path+".source", Unsupported, "unknown source; expected EnvVar or File")
 	}

@@ -1,7 +1,5 @@
 package config
 
-import "strings"
-
 // The types of this file have the shape of the YAML: agentgateway's tree in
 // the words of its releases v0.10 to v1.4, plus F5's processors and profiles.
 // resolve.go turns them into the model.
@@ -193,7 +191,6 @@ type filePolicies struct {
 	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
 	Authorization          notYet `yaml:"authorization,notyet"`
 	A2A                    notYet `yaml:"a2a,notyet"`
-	AI                     notYet `yaml:"ai,notyet"`
 	LocalRateLimit         notYet `yaml:"localRateLimit,notyet"`
 	RemoteRateLimit        notYet `yaml:"remoteRateLimit,notyet"`
 	JWTAuth                notYet `yaml:"jwtAuth,notyet"`
@@ -218,8 +215,15 @@ type filePolicies struct {
 	// Default: the backends answer.
 	DirectResponse *fileDirectResponse `yaml:"directResponse"`
 
-	ExtProc     *fileExtProc     `yaml:"extProc"`
-	Timeout     *fileTimeout     `yaml:"timeout"`
+	ExtProc *fileExtProc `yaml:"extProc"`
+	Timeout *fileTimeout `yaml:"timeout"`
+	// AI sets what is done to the requests of ai backends. Its fields are merged
+	// one by one: those of the backend win over those of the route.
+	// Differs: nothing is done for token counts: streams are not asked for their
+	// usage, and a request without a model is 400 only where a body is changed.
+	AI *fileAIPolicy `yaml:"ai"`
+	// BackendAuth is how we authenticate to the backend.
+	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
 }
@@ -282,7 +286,6 @@ type fileBackendPolicies struct {
 	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
 	Authorization          notYet `yaml:"authorization,notyet"`
 	A2A                    notYet `yaml:"a2a,notyet"`
-	AI                     notYet `yaml:"ai,notyet"`
 	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
 	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
 	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
@@ -292,50 +295,15 @@ type fileBackendPolicies struct {
 	InferenceRouting       notYet `yaml:"inferenceRouting,notyet"`
 	SessionAffinity        notYet `yaml:"sessionAffinity,notyet"`
 
+	// AI sets what is done to the requests of ai backends. Its fields are merged
+	// one by one: those of the backend win over those of the route.
+	// Differs: nothing is done for token counts: streams are not asked for their
+	// usage, and a request without a model is 400 only where a body is changed.
+	AI *fileAIPolicy `yaml:"ai"`
+	// BackendAuth is how we authenticate to the backend.
+	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
-}
-
-// fileAI is the ai backend. Up to v0.10 the policies stood directly in it.
-type fileAI struct {
-	Groups          notYet `yaml:"groups,notyet"`
-	Tokenize        notYet `yaml:"tokenize,notyet"`
-	ModelAliases    notYet `yaml:"modelAliases,notyet"`
-	Defaults        notYet `yaml:"defaults,notyet"`
-	Overrides       notYet `yaml:"overrides,notyet"`
-	PromptGuard     notYet `yaml:"promptGuard,notyet"`
-	Prompts         notYet `yaml:"prompts,notyet"`
-	Routes          notYet `yaml:"routes,notyet"`
-	PromptCaching   notYet `yaml:"promptCaching,notyet"`
-	Transformations notYet `yaml:"transformations,notyet"`
-
-	Name         string               `yaml:"name"`
-	Provider     fileProvider         `yaml:"provider,required"`
-	HostOverride string               `yaml:"hostOverride"`
-	PathOverride string               `yaml:"pathOverride"`
-	PathPrefix   string               `yaml:"pathPrefix"`
-	BackendAuth  *fileBackendAuth     `yaml:"backendAuth"`
-	BackendTLS   *fileBackendTLS      `yaml:"backendTLS"`
-	Policies     *fileBackendPolicies `yaml:"policies"`
-}
-
-type fileProvider struct {
-	Gemini      notYet `yaml:"gemini,notyet"`
-	Vertex      notYet `yaml:"vertex,notyet"`
-	Anthropic   notYet `yaml:"anthropic,notyet"`
-	Bedrock     notYet `yaml:"bedrock,notyet"`
-	AzureOpenAI notYet `yaml:"azureOpenAI,notyet"`
-	Azure       notYet `yaml:"azure,notyet"`
-	Copilot     notYet `yaml:"copilot,notyet"`
-	Custom      notYet `yaml:"custom,notyet"`
-
-	OpenAI *fileOpenAI `yaml:"openAI"`
-}
-
-type fileOpenAI struct {
-	Moderation notYet `yaml:"moderation,notyet"`
-
-	Model string `yaml:"model"`
 }
 
 type fileBackendTLS struct {
@@ -351,61 +319,6 @@ type fileBackendTLS struct {
 	Cert       string `yaml:"cert"`
 	Key        string `yaml:"key"`
 	MinVersion string `yaml:"minVersion"` // ours
-}
-
-type fileBackendAuth struct {
-	Passthrough        notYet `yaml:"passthrough,notyet"`
-	GCP                notYet `yaml:"gcp,notyet"`
-	AWS                notYet `yaml:"aws,notyet"`
-	Azure              notYet `yaml:"azure,notyet"`
-	Copilot            notYet `yaml:"copilot,notyet"`
-	JWTSign            notYet `yaml:"jwtSign,notyet"`
-	OAuthTokenExchange notYet `yaml:"oauthTokenExchange,notyet"`
-	CrossAppAccess     notYet `yaml:"crossAppAccess,notyet"`
-	Credentials        notYet `yaml:"credentials,notyet"`
-
-	Key *fileKey `yaml:"key"`
-}
-
-// fileKey is a secret: "text", {file: path}, or {value: either of them}.
-type fileKey struct {
-	value    string
-	file     string
-	variable string // the one variable that the text consists of
-	node     *node
-}
-
-type fileKeyMapping struct {
-	Location notYet `yaml:"location,notyet"`
-
-	File  string   `yaml:"file"`
-	Value *fileKey `yaml:"value"`
-}
-
-func (k *fileKey) decodeNode(d *decoder, n *node) {
-	k.node = n
-	if n.kind == scalarNode && n.tag == "!!str" {
-		k.value = strings.TrimSpace(n.value)
-		if name, ok := soleVariable(strings.TrimSpace(n.source)); ok && n.variable {
-			k.variable = name
-		}
-		return
-	}
-	if n.kind != mappingNode {
-		// What stands here may be the secret itself: do not show it.
-		d.errorf(n, Invalid, "expected a string or {file: path}; quote a key that consists of digits")
-		return
-	}
-	var m fileKeyMapping
-	d.decode(n, &m)
-	switch {
-	case m.Value != nil && m.File == "":
-		*k = *m.Value
-	case m.Value == nil && m.File != "":
-		k.file = m.File
-	default:
-		d.errorf(n, Invalid, "expected exactly one of file, value")
-	}
 }
 
 // The types of F5's two sections serve F5's own file as well. Timeout, failureMode

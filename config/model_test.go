@@ -95,30 +95,6 @@ binds:
 	}
 }
 
-func TestAIBackend(t *testing.T) {
-	c := parse(t, `
-binds:
-- port: 3000
-  listeners:
-  - routes:
-    - backends:
-      - ai: {provider: {openAI: {model: m}}}
-      - ai: {provider: {openAI: {}}, hostOverride: "127.0.0.1:1", pathPrefix: /api/}
-      - ai: {provider: {openAI: {}}, hostOverride: "llm.test:443", pathOverride: /x, policies: {backendTLS: {}}}
-`)
-	b := c.Listeners[0].Routes[0].Backends
-	for i, want := range []Backend{
-		{Target: Target{Host: "api.openai.com", Port: 443}, TLS: &TLS{}, AI: &AI{Model: "m", UpstreamPath: "/v1/chat/completions"}},
-		{Target: Target{Host: "127.0.0.1", Port: 1}, AI: &AI{UpstreamPath: "/api/chat/completions"}},
-		{Target: Target{Host: "llm.test", Port: 443}, TLS: &TLS{}, AI: &AI{UpstreamPath: "/x"}},
-	} {
-		got := b[i]
-		if got.Target != want.Target || (got.TLS == nil) != (want.TLS == nil) || got.AI.Model != want.AI.Model || got.AI.UpstreamPath != want.AI.UpstreamPath {
-			t.Errorf("backend %d is %+v %+v", i, got, got.AI)
-		}
-	}
-}
-
 func TestRawMerge(t *testing.T) {
 	base, err := NewRaw("f", "{threshold: 0.95, reject: true, rules: [a, b]}")
 	if err != nil {

@@ -73,6 +73,7 @@ func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, 
 		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], ls))
 	}
 	r.name(rt.Backends)
+	r.aiForNothing(rt, f, path)
 	return []*Route{rt}
 }
 

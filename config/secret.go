@@ -24,20 +24,6 @@ func (r *resolver) readNamed(path, name string) (content []byte, abs string, ok 
 	return content, abs, true
 }
 
-func (r *resolver) credential(path, owner string, f *fileBackendAuth) *Credential {
-	if f.Key == nil {
-		r.missingf(path, "expected key")
-		return nil
-	}
-	switch {
-	case f.Key.variable != "":
-		return r.checked(path+".key", NewCredential("env:"+f.Key.variable, f.Key.value))
-	case f.Key.file != "":
-		return r.credentialFile(path+".key.file", path+".key", f.Key.file)
-	}
-	return r.checked(path+".key", NewCredential("inline:"+owner, f.Key.value))
-}
-
 // credentialFile reads a credential; keyPath is the place of the key as a whole.
 func (r *resolver) credentialFile(path, keyPath, name string) *Credential {
 	content, abs, ok := r.readNamed(path, name)
