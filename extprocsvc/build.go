@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/attache-dev/attache/config"
-	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
 // Build makes the chains that a configuration needs, with the registered
@@ -270,7 +269,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	if rt != nil && len(c.candidates) > 0 {
 		c.limit = rt.Timeout
 	}
-	settings := slices.ContainsFunc(c.backends, func(be *backend) bool { return be.model != "" })
+	settings := c.changes()
 	switch {
 	case u.gateway && len(c.candidates) == 0:
 		return nil
@@ -292,6 +291,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	default:
 		return nil
 	}
+	c.readsAll = c.readsBody
 	c.readsBody = c.readsBody || settings
 	return b.share(c, content, rt)
 }
@@ -314,17 +314,15 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 	var first *config.Backend
 	for _, from := range rt.Backends {
 		be := &backend{name: from.Name, weight: uint64(from.Weight), where: b.cfg.Place(from.Path)}
-		if from.AI != nil && from.AI.Model != "" {
-			be.model, be.edit = from.AI.Model, llm.SetModel(from.AI.Model)
-		}
+		be.apis = apisOf(from.AI)
 		c.backends = append(c.backends, be)
-		content = append(content, be.name, be.weight, be.model)
+		content = append(content, be.name, be.weight, aiContent(be, from.AI))
 		if from.Weight == 0 {
 			continue
 		}
 		if inUse++; first == nil {
 			first = from
-		} else if settings(from) != settings(first) {
+		} else if !sameSettings(from.AI, first.AI) {
 			c.chooses = true
 		}
 	}
@@ -333,14 +331,6 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 		c.backends = nil // Envoy answers
 	}
 	return content
-}
-
-// settings are what backends of a route that does not choose must agree on.
-func settings(b *config.Backend) config.AI {
-	if b.AI == nil {
-		return config.AI{}
-	}
-	return config.AI{Model: b.AI.Model, UpstreamPath: b.AI.UpstreamPath}
 }
 
 func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []any) {
@@ -371,6 +361,9 @@ func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []
 			for _, s := range st.steps {
 				if s.request != nil {
 					c.readsBody = c.readsBody || s.kind.ReadsBody
+				}
+				if s.kind.ReadsBody {
+					b.readable(rt, p.name)
 				}
 			}
 		}

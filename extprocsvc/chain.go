@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/attache-dev/attache/config"
-	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
 // Chains are all chains that a configuration needs. They are read-only.
@@ -54,7 +53,9 @@ type Chain struct {
 	// counted from its headers; 0 for none.
 	limit time.Duration
 
-	readsBody, readsResponse bool
+	// readsBody tells that some requests need their body, readsAll that all do:
+	// a profile looks at it, not only the settings of a backend.
+	readsBody, readsAll, readsResponse bool
 }
 
 // Name is stable across edits that do not rename or move what it is made of:
@@ -73,7 +74,7 @@ func (c *Chain) Ref() string { return c.ref }
 func (c *Chain) FailOpen() bool {
 	return c.failOpen && c.auth == nil && !c.listsModels && !c.dropsHeaders &&
 		!slices.ContainsFunc(c.candidates, func(p candidate) bool { return p.failure == config.FailClosed }) &&
-		!slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
+		!c.changes()
 }
 
 // ReadsBody tells whether the chain must be shown the bodies of requests. If
@@ -124,9 +125,8 @@ type service struct {
 type backend struct {
 	name, choice string
 	weight       uint64
-	// model is the one that the backend asks for; empty for the client's.
-	model string
-	edit  llm.Edit
+	// apis are the settings of an ai backend, by the suffix of the path.
+	apis  []api
 	where string
 }
 

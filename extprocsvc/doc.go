@@ -10,20 +10,21 @@
 //   - kind.go, request.go: what a processor is. Processors live in
 //     processors/<kind> and register themselves; check.go asks those that
 //     depend on something outside whether they can work;
-//   - build.go, chain.go, pick.go, choose.go, run.go: the chain. It picks a
-//     profile by the headers, runs the stages of it whose selector holds over
-//     the tags gathered so far, and chooses a service, and with it the backend
-//     and the model. The engine, not the processor, enforces rights and
-//     deadlines; the first rejection in step order wins;
+//   - build.go, chain.go, pick.go, choose.go, ai.go, run.go: the chain. It picks
+//     a profile by the headers, runs the stages of it whose selector holds over
+//     the tags gathered so far, chooses a service, and with it the backend, and
+//     applies the backend's AI settings. The engine, not the processor, enforces
+//     rights and deadlines; the first rejection in step order wins;
 //   - head.go, stream.go, response.go, reply.go, length.go, server.go: the
 //     conversation with Envoy, in every body mode; record.go, metadata.go and
 //     ring.go: the account of what was decided.
 //
 // # What a chain is shown
 //
-// A chain that reads bodies sees JSON and nothing else. What it cannot read is
-// refused whatever the failure mode says, since that covers unavailability,
-// never unreadability: 415 for other content types and encodings, upgrades and
+// A chain that reads bodies sees JSON and nothing else; but a request that no
+// profile looks at passes unread where the settings of no backend change the API
+// that its path means. What a chain cannot read is refused whatever the failure
+// mode says, since that covers unavailability, never unreadability: 415 for other content types and encodings, upgrades and
 // gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
 // what is not one JSON object with one meaning (see package llm), and 400 for a
 // missing body where the method or the chain needs one. Every refusal has the

@@ -83,7 +83,7 @@ func (d *errorDialect) encode(r *refusal) []byte {
 
 // errors is the dialect of the client.
 func (h *head) errors() *errorDialect {
-	path, _, _ := strings.Cut(h.path(), "?")
+	path := h.bare()
 	if strings.HasSuffix(path, "/v1/messages") || len(h.values("anthropic-version")) > 0 {
 		return anthropicErrors
 	}

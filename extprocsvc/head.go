@@ -68,6 +68,12 @@ func (h *head) first(name string) string {
 
 func (h *head) path() string { return h.first(":path") }
 
+// bare is the path without its query.
+func (h *head) bare() string {
+	path, _, _ := strings.Cut(h.path(), "?")
+	return path
+}
+
 func (h *head) read(key string, value []byte) {
 	switch key {
 	case ":method":

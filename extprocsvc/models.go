@@ -33,6 +33,6 @@ func listModels(p *profile) *refusal {
 
 // asksForModels tells whether a request is OpenAI's List models.
 func (h *head) asksForModels() bool {
-	path, _, _ := strings.Cut(h.path(), "?")
+	path := h.bare()
 	return h.method == "GET" && strings.HasSuffix(path, "/v1/models")
 }

@@ -59,8 +59,11 @@ var (
 	noProfile       = fault(404, "invalid_request_error", "no_profile", "no profile of this route is for this request")
 	modelNotFound   = fault(404, "invalid_request_error", "model_not_found", "the model does not exist or is not available here")
 	modelNotAllowed = fault(400, "invalid_request_error", "model_not_allowed", "requests must not name a model here")
-	noService       = broken(503, "no_service", "no service of this route is for this request")
-	noStream        = fault(400, "invalid_request_error", "stream_not_supported", "this route inspects responses as a whole and does not stream; set stream to false")
+	// modelNotSpecified has agentgateway's words.
+	modelNotSpecified = fault(400, "invalid_request_error", "model_not_specified", "model not specified")
+
+	noService = broken(503, "no_service", "no service of this route is for this request")
+	noStream  = fault(400, "invalid_request_error", "stream_not_supported", "this route inspects responses as a whole and does not stream; set stream to false")
 
 	unreadableResponse = broken(502, "unreadable_response", "the gateway cannot read the model's response")
 	largeResponse      = broken(502, "response_too_large", "the model's response is too large")

@@ -3,6 +3,7 @@ package extprocsvc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ type stream struct {
 	record    Record
 	accounted bool
 	choice    string // the backend for Envoy; empty for none
+	changes   bool   // the settings of a backend change requests for this path
 	headers   headersReply
 	chunk     streamedReply
 }
@@ -173,7 +175,8 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	if s.inspects() && !s.response.reads {
 		return s.misconfigured("response_body_mode " + s.responseMode.String())
 	}
-	if !s.chain.readsBody {
+	s.changes = s.chain.changesAt(s.head.bare())
+	if !s.chain.readsAll && !s.changes {
 		return s.pass(end)
 	}
 	switch {
@@ -467,7 +470,7 @@ func (s *stream) judge() (refused *refusal, err error) {
 		if s.inspects() && s.doc.Streams() && !p.observe {
 			return noStream, nil
 		}
-	case s.chain.readsBody && (s.chain.needsBody(p) || expectsBody(s.head.method)):
+	case (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
 		return needsBody, nil
 	}
 	if p != nil {
@@ -488,13 +491,17 @@ func (s *stream) judge() (refused *refusal, err error) {
 	if s.record.Service = service; s.chain.chooses {
 		s.choice, s.record.Backend = b.choice, b.name
 	}
-	if b.model == "" {
+	settings := b.settings(s.head.bare())
+	if settings == nil {
 		return nil, nil
 	}
 	if s.run.doc == nil {
 		return needsBody, nil
 	}
-	if err := s.doc.Apply(b.edit); err != nil {
+	switch err := s.doc.Set(settings); {
+	case errors.Is(err, llm.ErrNoModel):
+		return modelNotSpecified, nil
+	case err != nil:
 		return badMessages(err), nil
 	}
 	return nil, nil
@@ -502,8 +509,7 @@ func (s *stream) judge() (refused *refusal, err error) {
 
 // needsBody tells whether a request without a body cannot be served.
 func (c *Chain) needsBody(p *profile) bool {
-	return p != nil && p.rule == config.ModelsListed && !p.observe ||
-		slices.ContainsFunc(c.backends, func(b *backend) bool { return b.model != "" })
+	return p != nil && p.rule == config.ModelsListed && !p.observe
 }
 
 // account tells what was decided, once.

@@ -9,6 +9,8 @@
 //
 // An [Edit] is a splice. All bytes that no edit touches are sent on as they
 // came: order of keys, white space, escapes and the digits of big numbers.
+// [Settings] are what an operator wants of every body; where they change more
+// than the model, the body is put together anew of what came and what is added.
 //
 // What a body means to its next reader must be what it means to us. So a body
 // is refused if an object that holds something we look at has a key twice
