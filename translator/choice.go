@@ -33,28 +33,34 @@ func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) [
 			continue
 		}
 		t.words[word] = b
-		e := &routev3.Route{Name: choiceName(l, r, b), Match: &routev3.RouteMatch{
-			PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: ""},
-			DynamicMetadata: []*matcherv3.MetadataMatcher{choiceIs(&matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
-				StringMatch: stringMatch(config.ValueMatch{Value: word}),
-			}})},
-		}}
-		forward(t.toBackend(r, b))(e)
-		routes = append(routes, e)
+		for _, v := range t.toBackend(r, b) {
+			e := &routev3.Route{Name: choiceName(l, r, b), Match: v.match(&routev3.RouteMatch{
+				PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: ""},
+				DynamicMetadata: []*matcherv3.MetadataMatcher{choiceIs(&matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
+					StringMatch: stringMatch(config.ValueMatch{Value: word}),
+				}})},
+			})}
+			v.set(e)
+			routes = append(routes, e)
+		}
 	}
 	return routes
 }
 
 // chosenRoutes are those of all the routes of a virtual host, each once.
 func chosenRoutes(routes []routeWithPolicies) (list []*routev3.Route) {
+	seen := map[*routev3.Route]bool{}
 	for _, r := range routes {
-		list = append(list, r.chosen...)
+		if len(r.chosen) > 0 && !seen[r.chosen[0]] {
+			seen[r.chosen[0]] = true
+			list = append(list, r.chosen...)
+		}
 	}
 	slices.SortStableFunc(list, func(a, b *routev3.Route) int { return cmp.Compare(a.Name, b.Name) })
 	if len(list) == 0 {
 		return nil
 	}
-	return append(slices.Compact(list), noSuchChoice)
+	return append(list, noSuchChoice)
 }
 
 // noSuchChoice ends the routes that our service chooses.

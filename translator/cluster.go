@@ -5,16 +5,9 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
-	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
-	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
 	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -60,9 +53,7 @@ func (t *translation) backendCluster(b *config.Backend) string {
 			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true}},
 		}}
 	}
-	if b.Credential != nil {
-		options.HttpFilters = t.credentialFilters(b)
-	}
+	options.HttpFilters = t.upstreamFilters(b)
 	c := t.cluster(name, b.Target, options)
 	if b.TLS != nil {
 		c.TransportSocket = t.upstreamTLS(b)
@@ -164,42 +155,4 @@ func targetAddress(t config.Target) *corev3.Address {
 		Address:       t.Host,
 		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(t.Port)},
 	}}}
-}
-
-// credentialHeaders are the headers in which providers take keys. Those that
-// the client sent must not reach a backend for which we have one of our own.
-var credentialHeaders = []string{"authorization", "x-api-key", "api-key", "x-goog-api-key"}
-
-// credentialFilters remove what the client sent and inject the secret, as
-// filters of the cluster: the secret is in no route, no log and no dump. It
-// always comes by SDS; Envoy 1.40 crashes on a static secret that is missing.
-func (t *translation) credentialFilters(b *config.Backend) []*hcmv3.HttpFilter {
-	name := secretName(b.Credential)
-	t.place(name, b.Path)
-	t.secrets[name] = &tlsv3.Secret{
-		Name: name,
-		Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
-			Secret: inlineString(b.Credential.Reveal()),
-		}},
-	}
-	removal := &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{}}
-	for _, h := range credentialHeaders {
-		removal.Mutations.RequestMutations = append(removal.Mutations.RequestMutations, &mutationv3.HeaderMutation{
-			Action: &mutationv3.HeaderMutation_Remove{Remove: h},
-		})
-	}
-	return []*hcmv3.HttpFilter{
-		httpFilter("backend.removeClientCredentials", removal),
-		httpFilter("backend.backendAuth", &credentialv3.CredentialInjector{
-			Overwrite: true,
-			Credential: &corev3.TypedExtensionConfig{
-				Name: "envoy.http.injected_credentials.generic",
-				TypedConfig: mustAny(&genericv3.Generic{
-					Credential:        &tlsv3.SdsSecretConfig{Name: name, SdsConfig: adsSource()},
-					HeaderValuePrefix: "Bearer ",
-				}),
-			},
-		}),
-		httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}),
-	}
 }

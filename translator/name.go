@@ -95,9 +95,25 @@ func backendCluster(b *config.Backend) string {
 		}
 	}
 	if b.Credential != nil {
-		name += "|" + b.Credential.Ref
+		name += "|" + b.Credential.Ref + credentialPlace(b.CredentialAt)
+	}
+	if speaksAnthropic(b) {
+		name += "|anthropic"
 	}
 	return name
+}
+
+// credentialPlace tells where a credential goes, unless it is a bearer token.
+func credentialPlace(l config.Location) string {
+	switch {
+	case l.Kind == config.LocationCookie:
+		return "@cookie:" + l.Name
+	case l.Name == "authorization" && l.Prefix == "Bearer ":
+		return ""
+	case l.Prefix == "":
+		return "@" + l.Name
+	}
+	return "@" + l.Name + "=" + shortHash([]byte(l.Prefix))
 }
 
 // shortHash tells apart what is not secret.

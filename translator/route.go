@@ -170,15 +170,17 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 			hostnames = []string{anyHost}
 		}
 		for i := range r.Matches {
-			bare := &routev3.Route{Name: routeName(l, r), Match: routeMatch(&r.Matches[i], r.If)}
-			action(bare)
-			full := bare
-			if policies != noPolicies {
-				full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
-			}
-			c := candidate{route: r, match: &r.Matches[i], index: i, order: order, envoy: routeWithPolicies{bare, policies, full, chosen}}
-			for _, h := range hostnames {
-				byHost[h] = append(byHost[h], c)
+			for j, v := range action {
+				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If))}
+				v.set(bare)
+				full := bare
+				if policies != noPolicies {
+					full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
+				}
+				c := candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
+				for _, h := range hostnames {
+					byHost[h] = append(byHost[h], c)
+				}
 			}
 		}
 	}
@@ -200,7 +202,9 @@ type candidate struct {
 	match *config.Match
 	index int
 	order int // of the route
-	envoy routeWithPolicies
+	// variant is the place among the variants of the match.
+	variant int
+	envoy   routeWithPolicies
 }
 
 // compare is agentgateway's precedence within a group of hostnames. Routes of a
@@ -237,6 +241,7 @@ func compareMatches(a, b candidate) int {
 		cmp.Compare(a.route.Key, b.route.Key),
 		cmp.Compare(a.index, b.index),
 		cmp.Compare(a.order, b.order), // of the variants of one route
+		cmp.Compare(a.variant, b.variant),
 	)
 }
 
@@ -350,12 +355,12 @@ func stringMatch(v config.ValueMatch) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: v.Value}}
 }
 
-// action returns what sets the action of each of a route's Envoy routes. Where
-// our service chooses, it is for requests for which it did not: they are
-// refused, or, if it may be missing, shared by weight as ever.
-func (t *translation) action(r *config.Route, chooses, failOpen bool) func(*routev3.Route) {
+// action returns what sets the action of each of a route's Envoy routes, in its
+// variants. Where our service chooses, it is for requests for which it did not:
+// they are refused, or, if it may be missing, shared by weight as ever.
+func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant {
 	if r.DirectResponse != nil {
-		return answer(r.DirectResponse)
+		return always(answer(r.DirectResponse))
 	}
 	total := uint64(0)
 	for _, b := range r.Backends {
@@ -367,70 +372,67 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) func(*rout
 	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
 	switch other := otherPath(used); {
 	case r.Delegates:
-		return directResponse(404, routeNotFound)
+		return always(directResponse(404, routeNotFound))
 	case total == 0:
-		return directResponse(500, "no valid backends")
+		return always(directResponse(500, "no valid backends"))
 	case chooses && !failOpen:
-		return directResponse(500, noBackendChosen)
+		return always(directResponse(500, noBackendChosen))
 	case other != nil && chooses:
-		return forward(t.toBackend(r, heaviest(used)))
+		return t.toBackend(r, heaviest(used))
 	case other != nil:
 		t.errorf(other.Path, config.Unsupported, "backends of one route that need different paths are not supported here; give each its own route")
 	}
-	a := t.toBackend(r, used[0])
-	if len(r.Backends) > 1 {
-		weighted := &routev3.WeightedCluster{}
-		for _, b := range r.Backends {
-			weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
-				Name:   t.backendCluster(b),
-				Weight: wrapperspb.UInt32(b.Weight),
-			})
-		}
-		a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+	if len(r.Backends) == 1 {
+		return t.toBackend(r, used[0])
 	}
-	return forward(a)
+	weighted := &routev3.WeightedCluster{}
+	for _, b := range r.Backends {
+		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
+			Name:   t.backendCluster(b),
+			Weight: wrapperspb.UInt32(b.Weight),
+		})
+	}
+	return t.forward(r, used[0], func(a *routev3.RouteAction) {
+		a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+	})
 }
 
 // toBackend sends requests of a route to one of its backends.
-func (t *translation) toBackend(r *config.Route, b *config.Backend) *routev3.RouteAction {
-	a := &routev3.RouteAction{
-		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: t.backendCluster(b)},
-		// Envoy's default of 15 s would cut a streamed answer. The time runs
-		// from when the router has the whole request: what our service or
-		// somebody's takes before that does not count.
-		Timeout: durationpb.New(r.Timeout),
-		// Named backends get their own name as Host, without the port; IP
-		// addresses leave the client's.
-		HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
-	}
-	if path := upstreamPath(b); path != "" {
-		// The path is replaced, the query is kept.
-		a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
-			Pattern:      &matcherv3.RegexMatcher{Regex: "^.*$"},
-			Substitution: strings.ReplaceAll(path, `\`, `\\`),
-		}
-	}
-	return a
+func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
+	cluster := t.backendCluster(b)
+	return t.forward(r, b, func(a *routev3.RouteAction) {
+		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: cluster}
+	})
 }
 
-// upstreamPath is the path of the provider's API, or empty to leave the path
-// as it is.
-func upstreamPath(b *config.Backend) string {
-	if b.AI == nil {
-		return ""
-	}
-	return b.AI.UpstreamPath
-}
-
-// otherPath returns the first backend that needs another path than the one
-// before it: one Envoy route rewrites to one path.
-func otherPath(backends []*config.Backend) *config.Backend {
-	for i := 1; i < len(backends); i++ {
-		if upstreamPath(backends[i]) != upstreamPath(backends[i-1]) {
-			return backends[i]
+// forward sends requests of a route on, to where to says, with the paths of a
+// backend.
+func (t *translation) forward(r *config.Route, b *config.Backend, to func(*routev3.RouteAction)) (list []variant) {
+	for _, p := range upstreamPaths(b) {
+		if p.Type == config.Untranslated {
+			list = append(list, variant{suffix: p.Suffix, set: directResponse(501, notTranslated)})
+			continue
 		}
+		a := &routev3.RouteAction{
+			// Envoy's default of 15 s would cut a streamed answer. The time runs
+			// from when the router has the whole request: what our service or
+			// somebody's takes before that does not count.
+			Timeout: durationpb.New(r.Timeout),
+			// Named backends get their own name as Host, without the port; IP
+			// addresses leave the client's.
+			HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+		}
+		to(a)
+		if p.Rewrite.Pattern != "" {
+			// The path is rewritten, the query is kept.
+			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
+				Pattern:      &matcherv3.RegexMatcher{Regex: p.Rewrite.Pattern},
+				Substitution: p.Rewrite.Substitution,
+			}
+		}
+		list = append(list, variant{suffix: p.Suffix, set: func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }})
 	}
-	return nil
+	return list
 }
 
 // heaviest is the backend with the largest share, the first of several.
@@ -438,9 +440,8 @@ func heaviest(backends []*config.Backend) *config.Backend {
 	return slices.MaxFunc(backends, func(a, b *config.Backend) int { return cmp.Compare(a.Weight, b.Weight) })
 }
 
-func forward(a *routev3.RouteAction) func(*routev3.Route) {
-	return func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }
-}
+// notTranslated answers requests of an API that the provider does not speak.
+const notTranslated = "the provider does not speak this API, and it is not translated yet"
 
 func directResponse(status uint32, body string) func(*routev3.Route) {
 	return func(e *routev3.Route) {
