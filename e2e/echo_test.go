@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// echoCommand starts an upstream that answers with the body, headers and
-// trailers that it got, and with a trailer of its own.
+// echoCommand starts an upstream that answers with the body, path, headers
+// and trailers that it got, and with a trailer of its own.
 func echoCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || args[0] != "start" {
 		ts.Fatalf("usage: echo start ADDR")
@@ -30,7 +30,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Trailer", "X-Echo")
-	fmt.Fprintf(w, "echo: %s\n", body)
+	fmt.Fprintf(w, "echo: %s\necho path: %s\n", body, r.URL.RequestURI())
 	print := func(kind string, h http.Header) {
 		for name, values := range h {
 			slices.Sort(values)
