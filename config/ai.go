@@ -38,7 +38,7 @@ type API struct {
 	// Type is agentgateway's word.
 	Type APIType
 	// Rewrite makes the provider's path of the client's.
-	Rewrite PathRewrite
+	Rewrite RegexRewrite
 }
 
 // APIType is agentgateway's word for an API.
@@ -74,8 +74,8 @@ var apiTypes = []APIType{
 	GenerateContent, GeminiCountTokens, rerank, passthrough, detect,
 }
 
-// PathRewrite makes one path of another. The zero value keeps it.
-type PathRewrite struct {
+// RegexRewrite makes one path of another. The zero value keeps it.
+type RegexRewrite struct {
 	// Pattern is a regular expression (RE2) for the path without its query, and
 	// Substitution what takes its place, where \1 is the first group.
 	Pattern, Substitution string
@@ -140,8 +140,8 @@ var customPaths = map[APIType]string{
 }
 
 // wholePath is the rewrite that puts a path in place of any.
-func wholePath(path string) PathRewrite {
-	return PathRewrite{Pattern: "^.*$", Substitution: strings.ReplaceAll(path, `\`, `\\`)}
+func wholePath(path string) RegexRewrite {
+	return RegexRewrite{Pattern: "^.*$", Substitution: strings.ReplaceAll(path, `\`, `\\`)}
 }
 
 // completionsAt is the API of a provider that has nothing but completions, at
@@ -388,7 +388,7 @@ func (p *provider) spoken() (list []string) {
 
 // rewrite is where the requests of an API go. A host of the user's own gets the
 // client's paths, unless they are asked for.
-func (p *provider) rewrite(t APIType, f *fileAI, model string) PathRewrite {
+func (p *provider) rewrite(t APIType, f *fileAI, model string) RegexRewrite {
 	prefix := strings.TrimSuffix(f.PathPrefix, "/")
 	path, below := p.paths[t], true
 	if custom, ok := strings.CutPrefix(path, customPath); ok {
@@ -399,20 +399,20 @@ func (p *provider) rewrite(t APIType, f *fileAI, model string) PathRewrite {
 		return wholePath(f.PathOverride)
 	case t == passthrough || t == detect:
 		if f.PathPrefix == "" {
-			return PathRewrite{}
+			return RegexRewrite{}
 		}
 		// The prefix takes the place of the base path, where that is whole.
-		return PathRewrite{Pattern: "^(?:" + p.base + ")?((?:/.*)?)$", Substitution: prefix + `\1`}
+		return RegexRewrite{Pattern: "^(?:" + p.base + ")?((?:/.*)?)$", Substitution: prefix + `\1`}
 	case !below:
 		return wholePath(path)
 	case f.HostOverride != "" && f.PathPrefix == "" && f.Provider.Custom == nil:
-		return PathRewrite{}
+		return RegexRewrite{}
 	case path == nativeModels:
 		name := `\1`
 		if model != "" {
 			name = strings.ReplaceAll(model, `\`, `\\`)
 		}
-		return PathRewrite{Pattern: "^.*/models/([^/:]+):([A-Za-z]+)$", Substitution: prefix + "/v1beta/models/" + name + `:\2`}
+		return RegexRewrite{Pattern: "^.*/models/([^/:]+):([A-Za-z]+)$", Substitution: prefix + "/v1beta/models/" + name + `:\2`}
 	case f.PathPrefix == "":
 		prefix = p.base
 	}
@@ -498,5 +498,5 @@ func (r *resolver) aiForNothing(rt *Route, f *fileRoute, path string) {
 // Untouched tells whether requests are passed on as they are, body and path.
 func (a *AI) Untouched() bool {
 	return a == nil || a.Model == "" && len(a.Overrides)+len(a.Defaults)+len(a.Aliases)+len(a.Prepend)+len(a.Append) == 0 &&
-		!slices.ContainsFunc(a.APIs, func(api API) bool { return api.Rewrite != PathRewrite{} })
+		!slices.ContainsFunc(a.APIs, func(api API) bool { return api.Rewrite != RegexRewrite{} })
 }

@@ -44,6 +44,7 @@ func (r *resolver) backend(path, owner string, f *fileBackend, ls levels) *Backe
 	default:
 		r.missingf(path, "expected host or ai")
 	}
+	r.backendHeaders(path, f, b)
 	authGiven, tlsGiven := false, false
 	for _, p := range places {
 		if p.auth != nil && !authGiven {

@@ -130,9 +130,7 @@ type Route struct {
 	Backends []*Backend
 	// Services tells which of the backends each service of its profiles is.
 	Services map[*Service]*Backend
-	// Timeout bounds the time until the response is complete; 0 for no limit.
-	// Default 0.
-	Timeout time.Duration
+	Filters
 }
 
 // FullName is Name, with the variant behind it: unique within the listener.
@@ -266,6 +264,9 @@ type Backend struct {
 	Passthrough bool
 	// AI is set for backends of kind ai.
 	AI *AI
+	// RequestHeaders and ResponseHeaders change headers for this backend alone;
+	// nil leaves them.
+	RequestHeaders, ResponseHeaders *HeaderModifier
 }
 
 // TLS is how a backend is spoken to. The zero value verifies the name

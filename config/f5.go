@@ -143,7 +143,7 @@ func (r *resolver) f5Route(path string, l *Listener, f *f5Route) *Route {
 	rt := &Route{
 		Path: path, Name: f.Path, Named: true, Key: routeName("", f.Path),
 		Matches: []Match{{Path: PathMatch{PathExact, f.Path}}},
-		Timeout: time.Duration(f.TimeoutSeconds) * time.Second,
+		Filters: Filters{Timeout: time.Duration(f.TimeoutSeconds) * time.Second},
 	}
 	switch {
 	case f.Path == "": // reported as missing

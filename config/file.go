@@ -181,28 +181,20 @@ type fileValue struct {
 }
 
 type filePolicies struct {
-	RequestHeaderModifier  notYet `yaml:"requestHeaderModifier,notyet"`
-	ResponseHeaderModifier notYet `yaml:"responseHeaderModifier,notyet"`
-	RequestRedirect        notYet `yaml:"requestRedirect,notyet"`
-	URLRewrite             notYet `yaml:"urlRewrite,notyet"`
-	RequestMirror          notYet `yaml:"requestMirror,notyet"`
-	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
-	MCPAuthentication      notYet `yaml:"mcpAuthentication,notyet"`
-	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
-	Authorization          notYet `yaml:"authorization,notyet"`
-	A2A                    notYet `yaml:"a2a,notyet"`
-	LocalRateLimit         notYet `yaml:"localRateLimit,notyet"`
-	RemoteRateLimit        notYet `yaml:"remoteRateLimit,notyet"`
-	JWTAuth                notYet `yaml:"jwtAuth,notyet"`
-	BasicAuth              notYet `yaml:"basicAuth,notyet"`
-	APIKey                 notYet `yaml:"apiKey,notyet"`
-	OIDC                   notYet `yaml:"oidc,notyet"`
-	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
-	Transformations        notYet `yaml:"transformations,notyet"`
-	Buffer                 notYet `yaml:"buffer,notyet"`
-	Retry                  notYet `yaml:"retry,notyet"`
-	Delay                  notYet `yaml:"delay,notyet"`
-	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
+	MCPAuthorization  notYet `yaml:"mcpAuthorization,notyet"`
+	MCPAuthentication notYet `yaml:"mcpAuthentication,notyet"`
+	MCPGuardrails     notYet `yaml:"mcpGuardrails,notyet"`
+	Authorization     notYet `yaml:"authorization,notyet"`
+	A2A               notYet `yaml:"a2a,notyet"`
+	LocalRateLimit    notYet `yaml:"localRateLimit,notyet"`
+	RemoteRateLimit   notYet `yaml:"remoteRateLimit,notyet"`
+	JWTAuth           notYet `yaml:"jwtAuth,notyet"`
+	BasicAuth         notYet `yaml:"basicAuth,notyet"`
+	APIKey            notYet `yaml:"apiKey,notyet"`
+	OIDC              notYet `yaml:"oidc,notyet"`
+	ExtAuthz          notYet `yaml:"extAuthz,notyet"`
+	Transformations   notYet `yaml:"transformations,notyet"`
+	BackendTunnel     notYet `yaml:"backendTunnel,notyet"`
 
 	// CORS answers browsers that ask whether a script may use this route, before
 	// any other policy runs, and tells them with every response.
@@ -226,12 +218,38 @@ type filePolicies struct {
 	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
-}
 
-type fileTimeout struct {
-	BackendRequestTimeout notYet `yaml:"backendRequestTimeout,notyet"`
-
-	RequestTimeout fileDuration `yaml:"requestTimeout"`
+	// RequestHeaderModifier changes headers of requests: it adds, then sets,
+	// then removes. Values are literal.
+	// Envoy: header_mutation.
+	RequestHeaderModifier *fileHeaderModifier `yaml:"requestHeaderModifier"`
+	// ResponseHeaderModifier changes headers of responses in the same way,
+	// before extProc sees them, also of those that the gateway itself gives for
+	// the route.
+	// Envoy: header_mutation.
+	// Differs: it also applies where an earlier policy of the route has refused
+	// the request.
+	ResponseHeaderModifier *fileHeaderModifier `yaml:"responseHeaderModifier"`
+	// RequestRedirect answers with a redirect; backends are not asked.
+	// Envoy: a direct_response with the header location.
+	RequestRedirect *fileRedirect `yaml:"requestRedirect"`
+	// URLRewrite changes the path and the Host that the backend sees.
+	// Envoy: regex_rewrite; host_rewrite_literal or host_rewrite.
+	URLRewrite *fileRewrite `yaml:"urlRewrite"`
+	// RequestMirror sends copies of requests to another backend.
+	// Envoy: request_mirror_policies.
+	// Differs: the copies have the body too, and the path of an ai backend; they say
+	// x-envoy-internal, and name the gateway in x-forwarded-for.
+	RequestMirror *fileMirror `yaml:"requestMirror"`
+	// Retry sends failed requests again, if their bodies have at most 64 KiB.
+	// Envoy: retry_policy.
+	Retry *fileRetry `yaml:"retry"`
+	// Delay lets requests wait before they are sent on.
+	// Envoy: fault.
+	Delay *fileDelay `yaml:"delay"`
+	// Buffer holds bodies until they are complete.
+	// Envoy: buffer.
+	Buffer *fileBuffer `yaml:"buffer"`
 }
 
 type fileGatewayPolicy struct {
@@ -279,21 +297,19 @@ type fileBackend struct {
 }
 
 type fileBackendPolicies struct {
-	RequestHeaderModifier  notYet `yaml:"requestHeaderModifier,notyet"`
-	ResponseHeaderModifier notYet `yaml:"responseHeaderModifier,notyet"`
-	RequestRedirect        notYet `yaml:"requestRedirect,notyet"`
-	Transformations        notYet `yaml:"transformations,notyet"`
-	BackendTunnel          notYet `yaml:"backendTunnel,notyet"`
-	Authorization          notYet `yaml:"authorization,notyet"`
-	A2A                    notYet `yaml:"a2a,notyet"`
-	MCPAuthorization       notYet `yaml:"mcpAuthorization,notyet"`
-	MCPGuardrails          notYet `yaml:"mcpGuardrails,notyet"`
-	ExtAuthz               notYet `yaml:"extAuthz,notyet"`
-	HTTP                   notYet `yaml:"http,notyet"`
-	TCP                    notYet `yaml:"tcp,notyet"`
-	Health                 notYet `yaml:"health,notyet"`
-	InferenceRouting       notYet `yaml:"inferenceRouting,notyet"`
-	SessionAffinity        notYet `yaml:"sessionAffinity,notyet"`
+	RequestRedirect  notYet `yaml:"requestRedirect,notyet"`
+	Transformations  notYet `yaml:"transformations,notyet"`
+	BackendTunnel    notYet `yaml:"backendTunnel,notyet"`
+	Authorization    notYet `yaml:"authorization,notyet"`
+	A2A              notYet `yaml:"a2a,notyet"`
+	MCPAuthorization notYet `yaml:"mcpAuthorization,notyet"`
+	MCPGuardrails    notYet `yaml:"mcpGuardrails,notyet"`
+	ExtAuthz         notYet `yaml:"extAuthz,notyet"`
+	HTTP             notYet `yaml:"http,notyet"`
+	TCP              notYet `yaml:"tcp,notyet"`
+	Health           notYet `yaml:"health,notyet"`
+	InferenceRouting notYet `yaml:"inferenceRouting,notyet"`
+	SessionAffinity  notYet `yaml:"sessionAffinity,notyet"`
 
 	// AI sets what is done to the requests of ai backends. Its fields are merged
 	// one by one: those of the backend win over those of the route.
@@ -304,6 +320,18 @@ type fileBackendPolicies struct {
 	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
 	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
+
+	// RequestHeaderModifier changes headers of the requests that go to this
+	// backend, after the policies of the route.
+	// Envoy: header_mutation.
+	// Differs: not where a profile chooses the backend.
+	RequestHeaderModifier *fileHeaderModifier `yaml:"requestHeaderModifier"`
+	// ResponseHeaderModifier changes headers of what this backend answers, after
+	// that of the route and before extProc sees them.
+	// Envoy: header_mutation.
+	// Differs: not where a profile chooses the backend; it also applies where a
+	// policy of the route has refused a request that was to go to this backend.
+	ResponseHeaderModifier *fileHeaderModifier `yaml:"responseHeaderModifier"`
 }
 
 type fileBackendTLS struct {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // route reads a route of a listener, and the routes of the group that it hands
@@ -51,11 +50,6 @@ func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, 
 	if p, extProc := pick(ls, "extProc", func(p *filePolicies) *fileExtProc { return p.ExtProc }); extProc != nil {
 		r.routeExtProc(p, rt, extProc)
 	}
-	if p, timeout := pick(ls, "timeout", func(p *filePolicies) *fileTimeout { return p.Timeout }); timeout != nil {
-		if rt.Timeout = time.Duration(timeout.RequestTimeout); rt.Timeout == 0 {
-			r.missingf(p, "expected requestTimeout")
-		}
-	}
 	if p, cors := pick(ls, "cors", func(p *filePolicies) *fileCORS { return p.CORS }); cors != nil {
 		rt.CORS = r.cors(p, cors)
 	}
@@ -73,6 +67,7 @@ func (r *resolver) routeWith(path string, index int, l *Listener, f *fileRoute, 
 		rt.Backends = append(rt.Backends, r.backend(fmt.Sprintf("%s.backends[%d]", path, i), owner, &f.Backends[i], ls))
 	}
 	r.name(rt.Backends)
+	r.filters(rt, ls)
 	r.aiForNothing(rt, f, path)
 	return []*Route{rt}
 }
@@ -142,6 +137,8 @@ func (r *resolver) pathMatch(path string, f *filePath) PathMatch {
 	}
 	m := found[0]
 	switch {
+	case m.Kind == PathRegex && m.Value == "":
+		r.errorf(path+".regex", Invalid, "matches no path; expected an expression for the whole path")
 	case m.Kind == PathRegex:
 		r.regex(path+".regex", m.Value)
 	case !strings.HasPrefix(m.Value, "/") || strings.ContainsAny(m.Value, "?#"):
@@ -151,12 +148,15 @@ func (r *resolver) pathMatch(path string, f *filePath) PathMatch {
 }
 
 func (r *resolver) regex(path, pattern string) {
-	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
 		why := "it does not parse"
 		if e, ok := err.(*syntax.Error); ok {
 			why = string(e.Code) // without the pattern, which may hold a variable's value
 		}
 		r.errorf(path, Invalid, "not a regular expression: %s; expected RE2 syntax", why)
+	} else if regexSize(re) > maxRegexSize {
+		r.errorf(path, Unsupported, "a regular expression that is too large for Envoy")
 	}
 }
 
@@ -166,7 +166,7 @@ func (r *resolver) valueMatch(path string, f *fileValueMatch) ValueMatch {
 	case f.Value.Exact != nil && f.Value.Regex == nil:
 		m.Value = *f.Value.Exact
 	case f.Value.Regex != nil && f.Value.Exact == nil:
-		m.Value, m.Regex = *f.Value.Regex, true
+		m.Value, m.Regex = *f.Value.Regex, *f.Value.Regex != "" // Envoy takes no empty ones
 		r.regex(path+".value.regex", m.Value)
 	default:
 		r.errorf(path+".value", Invalid, "expected exactly one of exact, regex")

@@ -14,6 +14,7 @@ func (r *resolver) rules(unusedProfile string) {
 		r.tcpRoutes(l)
 		if !r.f5 {
 			r.uniqueRoutes(l) // F5's are told apart by path
+			r.shadowed(l)
 		}
 		r.reachableHosts(l)
 	}
@@ -63,7 +64,7 @@ func (r *resolver) uniqueListeners() {
 }
 
 // uniqueRoutes reports routes of the same name. Unnamed ones have it if they
-// match the same, so that the later one never does; it gets a name of its own.
+// match the same, see shadowed; the later one gets a name of its own.
 func (r *resolver) uniqueRoutes(l *Listener) {
 	seen := map[string]*Route{}
 	for _, rt := range l.Routes {
@@ -76,7 +77,6 @@ func (r *resolver) uniqueRoutes(l *Listener) {
 		case rt.Named:
 			r.errorf(rt.Path+".name", Conflict, "a second route of this name; the first is %s", r.cfg.Where(first.Path))
 		default:
-			r.warnf(rt.Path, Unreachable, "never matches: hostnames and matches are the same as those of %s", r.cfg.Where(first.Path))
 			for n := 2; seen[rt.Name] != nil; n++ {
 				rt.Name = first.Name + "-" + strconv.Itoa(n)
 			}

@@ -1,0 +1,83 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// claim is a match of a route.
+type claim struct {
+	route *Route
+	index int
+}
+
+// first orders claims to the same requests as agentgateway does.
+func (c claim) first(d claim) int {
+	return cmp.Or(
+		-cmp.Compare(len(c.match().Path.Value), len(d.match().Path.Value)), // a slash at the end counts
+		cmp.Compare(c.route.Key, d.route.Key),
+		cmp.Compare(c.index, d.index),
+	)
+}
+
+func (c claim) match() *Match { return &c.route.Matches[c.index] }
+
+// shadowed warns of matches that never get a request: on each of the hosts of
+// their route, an equal match comes first.
+func (r *resolver) shadowed(l *Listener) {
+	winners := map[string]claim{} // by host and conditions
+	each := func(do func(c claim, keys []string)) {
+		for _, rt := range l.Routes {
+			if rt.Variant != "" || rt.Parent != nil || rt.Delegates {
+				continue // these stand together with others
+			}
+			hosts := rt.Hostnames
+			if len(hosts) == 0 {
+				hosts = []string{""}
+			}
+			for i := range rt.Matches {
+				conditions, keys := rt.Matches[i].conditions(), make([]string, len(hosts))
+				for j, h := range hosts {
+					keys[j] = h + "\n" + conditions
+				}
+				do(claim{rt, i}, keys)
+			}
+		}
+	}
+	each(func(c claim, keys []string) {
+		for _, k := range keys {
+			if w, ok := winners[k]; !ok || c.first(w) < 0 {
+				winners[k] = c
+			}
+		}
+	})
+	each(func(c claim, keys []string) {
+		if slices.ContainsFunc(keys, func(k string) bool { return winners[k] == c }) {
+			return
+		}
+		path, by := c.route.Path, winners[keys[0]]
+		if p := fmt.Sprintf("%s.matches[%d]", path, c.index); len(c.route.Matches) > 1 {
+			path = p
+		}
+		r.warnf(path, Unreachable, "never matches: the same match of %s comes first", r.cfg.Where(by.route.Path))
+	})
+}
+
+// conditions tells matches apart that do not accept the same requests.
+func (m *Match) conditions() string {
+	path := m.Path.Value
+	if m.Path.Kind == PathPrefix {
+		path = strings.TrimRight(path, "/")
+	}
+	sorted := func(list []ValueMatch) string {
+		texts := make([]string, len(list))
+		for i, v := range list {
+			texts[i] = fmt.Sprintf("%q %q %t", v.Name, v.Value, v.Regex)
+		}
+		slices.Sort(texts)
+		return strings.Join(slices.Compact(texts), "\n")
+	}
+	return fmt.Sprintf("%d %q %s\n%s\n\n%s", m.Path.Kind, path, m.Method, sorted(m.Headers), sorted(m.Query))
+}
