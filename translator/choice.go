@@ -26,6 +26,10 @@ import (
 // choices are the routes to the backends of a route whose chain chooses.
 func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) []*routev3.Route {
 	var routes []*routev3.Route
+	match, same := onePrefix(r)
+	if !same && r.Rewrite != nil && r.Rewrite.NewPath.Kind == config.RewritePrefix {
+		t.errorf(r.Rewrite.Path+".path.prefix", config.Unsupported, "matches with different prefixes are not supported where a profile chooses the backend; give each its own route")
+	}
 	for _, b := range r.Backends {
 		word := own.Choice(b)
 		if other := t.words[word]; word == "" || other != nil {
@@ -41,6 +45,7 @@ func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) [
 				}})},
 			})}
 			v.set(e)
+			shape(e, r, match)
 			routes = append(routes, e)
 		}
 	}

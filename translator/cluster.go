@@ -54,6 +54,9 @@ func (t *translation) backendCluster(b *config.Backend) string {
 		}}
 	}
 	options.HttpFilters = t.upstreamFilters(b)
+	if t.retried[name] {
+		options.HttpFilters = withRetryAttempt(options.HttpFilters)
+	}
 	c := t.cluster(name, b.Target, options)
 	if b.TLS != nil {
 		c.TransportSocket = t.upstreamTLS(b)

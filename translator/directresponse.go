@@ -76,7 +76,7 @@ func maxDirectResponse(listeners []*config.Listener) *wrapperspb.UInt32Value {
 func (t *translation) routeChain(r *config.Route) *Chain {
 	own := t.opts.RouteChain(r)
 	switch {
-	case own == nil || r.DirectResponse == nil:
+	case own == nil || r.DirectResponse == nil && r.Redirect == nil:
 		return own
 	case r.ExtProc == nil || len(r.ExtProc.Profiles) == 0:
 		return nil

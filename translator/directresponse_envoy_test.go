@@ -65,7 +65,7 @@ binds:
 		{name: "guarded, refused", method: "GET", target: "/guarded", headers: "do-refuse: 1", seen: []string{"guarded"},
 			want: "403 refused\ncontent-length: 7\ncontent-type: text/plain\nx-attache-id: 0123"},
 		{name: "csrf", method: "POST", target: "/csrf", headers: "Origin: https://x.test", want: "403 CSRF validation failed\ncontent-length: 22\ncontent-type: text/plain"},
-		{name: "extProc down", method: "GET", target: "/closed", want: "500 \ncontent-length: 0"},
+		{name: "extProc down", method: "GET", target: "/closed", want: "500 ext_proc failed: no usable answer\ncontent-length: 33\ncontent-type: text/plain"},
 		// There is no backend to choose or to prepare for.
 		{name: "chosen", method: "GET", target: "/chosen", headers: "do-choose: " + word("chosen", "backend1"), want: hi + "\nx-attache-id: 0123", seen: []string{"chosen"}},
 		{name: "ai", method: "GET", target: "/ai", want: hi},

@@ -112,7 +112,7 @@ func (t *translation) externalExtProc(e *config.ExtProc, name string, rules muta
 	for _, key := range slices.Sorted(maps.Keys(e.Show.InitialMetadata)) {
 		service.InitialMetadata = append(service.InitialMetadata, &corev3.HeaderValue{
 			Key:   key,
-			Value: strings.ReplaceAll(e.Show.InitialMetadata[key], "%", "%%"), // it is a format
+			Value: literal(e.Show.InitialMetadata[key]),
 		})
 	}
 	x := &extprocfilterv3.ExternalProcessor{
@@ -160,14 +160,14 @@ func setMetadata(of map[string]map[string]config.Expression) protoMessage {
 	for _, namespace := range slices.Sorted(maps.Keys(of)) {
 		value := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 		for key, e := range of[namespace] {
-			value.Fields[key] = literal(e)
+			value.Fields[key] = literalValue(e)
 		}
 		m.Metadata = append(m.Metadata, &setmetadatav3.Metadata{MetadataNamespace: namespace, Value: value, AllowOverwrite: true})
 	}
 	return m
 }
 
-func literal(e config.Expression) *structpb.Value {
+func literalValue(e config.Expression) *structpb.Value {
 	switch v := e.Literal.(type) {
 	case string:
 		return structpb.NewStringValue(v)

@@ -173,7 +173,7 @@ type answered struct {
 	headers http.Header
 }
 
-// ask sends a request; headers are "name: value".
+// ask sends a request; headers are "name: value". It follows no redirect.
 func (b *testbed) ask(t *testing.T, method, host, target, body string, headers ...string) answered {
 	t.Helper()
 	var content io.Reader = http.NoBody
@@ -186,10 +186,14 @@ func (b *testbed) ask(t *testing.T, method, host, target, body string, headers .
 	}
 	req.Host = host
 	for _, h := range headers {
-		k, v, _ := strings.Cut(h, ": ")
-		req.Header.Set(k, v)
+		name, value, _ := strings.Cut(h, ":")
+		req.Header.Add(name, strings.TrimSpace(value))
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	client := &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

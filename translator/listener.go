@@ -90,6 +90,7 @@ func httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter 
 		GenerateRequestId:         wrapperspb.Bool(false),
 		PreserveExternalRequestId: true,
 
+		LocalReplyConfig:           localReplies(),
 		UseRemoteAddress:           wrapperspb.Bool(true),
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{

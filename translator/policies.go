@@ -20,9 +20,14 @@ import (
 //	gateway.cors          answers preflights, and queues headers of the response
 //	gateway.extProc       somebody's ext_proc server, or a profile of ours
 //	route.cors            as in the gateway phase
+//	route.buffer          the whole body of a request
 //	route.extProc         as in the gateway phase
 //	route.csrf            refuses what pages of other origins send
+//	backend.responseHeaderModifier
+//	route.headerModifier  request and response headers
+//	route.delay           artificial latency
 //	route.directResponse  headers of the route's own answer
+//	backend.requestHeaderModifier
 //	backend.ai            our ext_proc service: settings of an ai backend
 //
 // What a policy needs beside its own filter stands right before it, under its
@@ -38,10 +43,17 @@ const (
 	gatewayCORS         = "gateway.cors"
 	gatewayExtProc      = "gateway.extProc"
 	routeCORS           = "route.cors"
+	routeBuffer         = "route.buffer"
 	routeExtProc        = "route.extProc"
-	backendAI           = "backend.ai"
 	routeCSRF           = "route.csrf"
+	routeHeaderModifier = "route.headerModifier"
+	routeDelay          = "route.delay"
 	routeDirectResponse = "route.directResponse"
+	backendAI           = "backend.ai"
+
+	backendRequestHeaders  = "backend.requestHeaderModifier"
+	backendResponseHeaders = "backend.responseHeaderModifier"
+	routeResponseHeaders   = "route.responseHeaderModifier"
 )
 
 // policy is one filter of a chain, before it is built.
@@ -109,18 +121,58 @@ func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *cha
 	// host, whose policies would not run.
 	x.rules.keepHost = own.chooses()
 	x.continues = gateway.own
-	extProcs := t.extProcs(x)
-	route := len(extProcs)
-	if own != nil && x.ownName == backendAI {
-		route-- // the settings of a backend come after all that is the route's
+	extProcs, service := t.extProcs(x), []policy(nil)
+	if last := len(extProcs) - 1; last >= 0 && extProcs[last].name == backendAI {
+		extProcs, service = extProcs[:last], extProcs[last:]
+	}
+	only := &config.Backend{}
+	routeResponse := r.ResponseHeaders
+	switch {
+	case len(r.Backends) == 1:
+		only = r.Backends[0]
+	case t.backendsDiffer(r, own):
+		routeResponse = nil // see backendPolicies
 	}
 	return t.chainOf(slices.Concat(
 		cors(routeCORS, r.CORS),
-		extProcs[:route],
+		buffer(&r.Filters),
+		extProcs,
 		csrf(r.CSRF),
+		headerModifiers(backendResponseHeaders, nil, only.ResponseHeaders),
+		headerModifiers(routeHeaderModifier, r.RequestHeaders, routeResponse),
+		delay(&r.Filters),
 		responseHeaders(r.DirectResponse),
-		extProcs[route:],
+		headerModifiers(backendRequestHeaders, only.RequestHeaders, nil),
+		service,
 	))
+}
+
+// backendPolicies is the chain of one of several backends of a route. It stands
+// behind that of the route. Of the modifiers of a response the route's comes
+// first, so that it is in this chain too.
+func (t *translation) backendPolicies(r *config.Route, b *config.Backend) map[string]*anypb.Any {
+	if !slices.ContainsFunc(r.Backends, modifiesHeaders) {
+		return nil
+	}
+	return t.chainOf(slices.Concat(
+		headerModifiers(backendResponseHeaders, nil, b.ResponseHeaders),
+		headerModifiers(routeResponseHeaders, nil, r.ResponseHeaders),
+		headerModifiers(backendRequestHeaders, b.RequestHeaders, nil),
+	)).packed
+}
+
+func modifiesHeaders(b *config.Backend) bool {
+	return b.RequestHeaders != nil || b.ResponseHeaders != nil
+}
+
+// backendsDiffer tells whether backends of a route have chains of their own.
+// Routes to chosen backends have none.
+func (t *translation) backendsDiffer(r *config.Route, own *Chain) bool {
+	i := slices.IndexFunc(r.Backends, modifiesHeaders)
+	if i >= 0 && own.chooses() {
+		t.errorf(r.Backends[i].Path+".policies", config.Unsupported, "header modifiers of one backend are not supported where a profile chooses among several; put them on the route")
+	}
+	return i >= 0
 }
 
 // notFoundPolicies is the chain of requests that match no route. External

@@ -173,9 +173,10 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 			for j, v := range action {
 				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If))}
 				v.set(bare)
+				shape(bare, r, &r.Matches[i])
 				full := bare
 				if policies != noPolicies {
-					full = &routev3.Route{Name: bare.Name, Match: bare.Match, Action: bare.Action, TypedPerFilterConfig: policies.packed}
+					full = withPolicies(bare, policies)
 				}
 				c := candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
 				for _, h := range hostnames {
@@ -333,10 +334,7 @@ func routeMatch(m *config.Match, conditions []config.ValueMatch) *routev3.RouteM
 		rm.Headers = append(rm.Headers, headerMatch(h))
 	}
 	for _, q := range m.Query {
-		rm.QueryParameters = append(rm.QueryParameters, &routev3.QueryParameterMatcher{
-			Name:                         q.Name,
-			QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{StringMatch: stringMatch(q)},
-		})
+		rm.QueryParameters = append(rm.QueryParameters, queryMatch(q))
 	}
 	return rm
 }
@@ -359,8 +357,13 @@ func stringMatch(v config.ValueMatch) *matcherv3.StringMatcher {
 // variants. Where our service chooses, it is for requests for which it did not:
 // they are refused, or, if it may be missing, shared by weight as ever.
 func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant {
-	if r.DirectResponse != nil {
+	switch {
+	case r.Redirect != nil:
+		return always(func(*routev3.Route) {}) // see shape
+	case r.DirectResponse != nil:
 		return always(answer(r.DirectResponse))
+	case r.Delegates:
+		return always(directResponse(404, routeNotFound))
 	}
 	total := uint64(0)
 	for _, b := range r.Backends {
@@ -371,8 +374,6 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant 
 	}
 	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
 	switch other := otherPath(used); {
-	case r.Delegates:
-		return always(directResponse(404, routeNotFound))
 	case total == 0:
 		return always(directResponse(500, "no valid backends"))
 	case chooses && !failOpen:
@@ -388,8 +389,9 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant 
 	weighted := &routev3.WeightedCluster{}
 	for _, b := range r.Backends {
 		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
-			Name:   t.backendCluster(b),
-			Weight: wrapperspb.UInt32(b.Weight),
+			Name:                 t.backendCluster(b),
+			Weight:               wrapperspb.UInt32(b.Weight),
+			TypedPerFilterConfig: t.backendPolicies(r, b),
 		})
 	}
 	return t.forward(r, used[0], func(a *routev3.RouteAction) {
@@ -405,6 +407,26 @@ func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
 	})
 }
 
+// withPolicies is an Envoy route with its chain; it shares everything else.
+func withPolicies(bare *routev3.Route, c *chain) *routev3.Route {
+	return &routev3.Route{
+		Name: bare.Name, Match: bare.Match, Action: bare.Action,
+		ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
+		RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
+		TypedPerFilterConfig:   c.packed,
+	}
+}
+
+// shape gives an Envoy route what depends on its own match, or stands beside
+// the action.
+func shape(e *routev3.Route, r *config.Route, m *config.Match) {
+	if r.Redirect != nil {
+		redirect(e, r.Redirect, m)
+	}
+	rewritePrefix(e, r, m)
+	keepBody(e, &r.Filters)
+}
+
 // forward sends requests of a route on, to where to says, with the paths of a
 // backend.
 func (t *translation) forward(r *config.Route, b *config.Backend, to func(*routev3.RouteAction)) (list []variant) {
@@ -417,19 +439,13 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 			// Envoy's default of 15 s would cut a streamed answer. The time runs
 			// from when the router has the whole request: what our service or
 			// somebody's takes before that does not count.
-			Timeout: durationpb.New(r.Timeout),
-			// Named backends get their own name as Host, without the port; IP
-			// addresses leave the client's.
-			HostRewriteSpecifier: &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)},
+			Timeout:               durationpb.New(r.Timeout),
+			RetryPolicy:           retryPolicy(&r.Filters),
+			RequestMirrorPolicies: t.mirror(r.Mirror),
 		}
 		to(a)
-		if p.Rewrite.Pattern != "" {
-			// The path is rewritten, the query is kept.
-			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
-				Pattern:      &matcherv3.RegexMatcher{Regex: p.Rewrite.Pattern},
-				Substitution: p.Rewrite.Substitution,
-			}
-		}
+		rewriteHost(a, r, b)
+		rewritePath(a, r, p.Rewrite)
 		list = append(list, variant{suffix: p.Suffix, set: func(e *routev3.Route) { e.Action = &routev3.Route_Route{Route: a} }})
 	}
 	return list

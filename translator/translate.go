@@ -86,6 +86,7 @@ type translation struct {
 	byPort   map[uint16][]*config.Listener
 	chains   map[string]*chain
 	words    map[string]*config.Backend // that our service has for backends
+	retried  map[string]bool            // clusters that some route asks again
 	secrets  map[string]*tlsv3.Secret
 	clusters map[string]*clusterv3.Cluster
 	out      *Resources
@@ -109,6 +110,7 @@ func newTranslation(c *config.Config, o Options) *translation {
 		byPort:   map[uint16][]*config.Listener{},
 		chains:   map[string]*chain{},
 		words:    map[string]*config.Backend{},
+		retried:  retriedBackends(c.Listeners),
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
 		out:      &Resources{Places: map[string]string{}},
