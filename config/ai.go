@@ -187,6 +187,9 @@ func (r *resolver) ai(path string, f *fileBackend, ls levels, b *Backend) {
 	ai := f.AI
 	b.AI = &AI{Name: ai.Name}
 	r.oldAIPlaces(path+".ai", ai)
+	if ai.Groups != nil {
+		return // refused, and nothing else is known
+	}
 	p, known := r.provider(path+".ai.provider", &ai.Provider, b.AI)
 	b.Target, b.TLS = p.target, &TLS{}
 	if ai.HostOverride != "" {

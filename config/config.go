@@ -9,6 +9,10 @@ type Config struct {
 	File string
 	// Process holds the settings that are read once, at start.
 	Process Process
+	// Frontend and Upstream are settings for all connections of clients, and to
+	// backends.
+	Frontend Frontend
+	Upstream Upstream
 	// Listeners are the places where Envoy accepts requests, in file order.
 	// Several may share a port; they then differ by Hostname.
 	Listeners []*Listener
@@ -43,6 +47,12 @@ type Process struct {
 	// V4Preferred, V4Only or V6Only. Default Auto, which is V4Preferred with
 	// IPv6 and V4Only without.
 	DNSLookupFamily string
+	// WorkerThreads is the number of Envoy's threads; 0 for one per processor,
+	// or for WorkerPercent of the processors if that is not 0.
+	WorkerThreads, WorkerPercent int
+	// LogLevel is debug, info, warn or error, LogFormat text or json; empty for
+	// info and text.
+	LogLevel, LogFormat string
 }
 
 // Listener is one hostname on one port.
@@ -61,8 +71,8 @@ type Listener struct {
 	Address string
 	// Port is the TCP port, 1 to 65535.
 	Port uint16
-	// ProxyProtocol tells that a connection begins with a PROXY protocol header
-	// of version 2. The listeners of a port share it.
+	// ProxyProtocol tells that a connection begins with a PROXY protocol header,
+	// which Frontend.ProxyProtocol describes. The listeners of a port share it.
 	ProxyProtocol bool
 	// Hostname is exact, *.suffix, or empty for every host.
 	Hostname string

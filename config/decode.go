@@ -16,10 +16,17 @@ import (
 // ",required"; ",notyet" for keys that agentgateway has and Attaché does not,
 // whose values are checked all the same; ",inline" for a struct whose keys stand
 // among the others. A second tag `old:"a b"` lists earlier spellings, which are
-// warned of. `enum:"a b"` lists the words that a string may be, `enumNotYet:"c"`
-// those that agentgateway has and Attaché does not. A blank field with the tag `notyetF5:"a b"` lists keys that F5 AI
-// Gateway has and Attaché does not, `refused:"a b"` those with an answer in
-// refused.go; they get an error of their own kind.
+// warned of. `enum:"a b"` lists the words that a string may be, or each item of
+// a list or a map, `enumNotYet:"c"` those that agentgateway has and Attaché does
+// not.
+//
+// The tags of a blank field speak of the whole mapping: `oneOf:"a b"` wants
+// exactly one of the keys, `atMostOne:"a b"` no two of them, `word:"a"` lists
+// strings that agentgateway takes in place of the mapping and Attaché does not,
+// `notyetF5:"a b"` lists keys that F5 AI Gateway has and Attaché does not,
+// `refused:"a b"` those with an answer in refused.go; they get an error of their
+// own kind.
+//
 // Absent, null and empty blocks leave the zero value; a pointer tells them
 // apart: null is absent, an empty block is not.
 type decoder struct {
@@ -28,6 +35,9 @@ type decoder struct {
 	// deprecated are the remarks about old spellings, renames what they are about.
 	deprecated []*Error
 	renames    []rename
+	// unsupported tells that what is decoded stands below a key that is not
+	// supported: one error says so.
+	unsupported bool
 }
 
 // selfDecoder is a type with a shape that reflection cannot tell, such as a
@@ -77,6 +87,9 @@ func (d *decoder) value(n *node, v reflect.Value) {
 			d.value(c, v.Index(i))
 		}
 	case reflect.Map:
+		if n.isNull() {
+			return
+		}
 		if n.kind != mappingNode {
 			d.errorf(n, Invalid, "expected a mapping, found %s", n.what())
 			return
@@ -117,7 +130,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 			return
 		}
 		v.SetInt(i)
-	case reflect.Uint16, reflect.Uint32:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		u, err := strconv.ParseUint(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
 		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
 			d.errorf(n, Invalid, "expected a whole number from 0 to %d, found %s", uint64(1)<<v.Type().Bits()-1, n.what())
@@ -142,21 +155,23 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 	}
 	s := shapeOf(v.Type())
 	if n.kind != mappingNode {
-		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
+		d.notAMapping(n, s)
 		return
 	}
 	said := func(key keyPlace, child *node, kind Kind, format string, args ...any) *Error {
 		return &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
 	}
 	given := make(map[string]keyPlace, len(n.keys)) // a field's key, by its current spelling
+	known := true                                   // every key is one of the fields
 	for i, key := range n.keys {
 		child := n.children[i]
 		field, ok := s.fields[key.name]
 		if !ok {
+			known = false
 			if msg, ok := s.notYet[key.name]; ok {
 				d.add(said(key, child, Unsupported, "%s", msg))
 			} else {
-				d.add(said(key, child, UnknownKey, "unknown key; %s", suggest(key.name, append(words(s.notYet), s.names...), s.names)))
+				d.add(said(key, child, UnknownKey, "unknown key; %s", suggest(key.name, s.known, s.names)))
 			}
 			continue
 		}
@@ -169,25 +184,85 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			d.deprecated = append(d.deprecated, said(key, child, Deprecated, "a deprecated spelling; write %s", field.name))
 			d.renames = append(d.renames, rename{key, field.name})
 		}
-		if field.notYet {
+		outer := d.unsupported
+		if field.notYet && !outer {
 			d.add(said(key, child, Unsupported, notYetMessage))
+			d.unsupported = true
 		}
-		d.value(child, v.FieldByIndex(field.index))
+		into := v.FieldByIndex(field.index)
+		d.value(child, into)
 		if len(field.enum) > 0 {
-			d.word(child, field)
+			d.words(child, into.Kind(), field)
 		}
+		d.unsupported = outer
+	}
+	if known {
+		d.alternatives(n, s, given)
 	}
 	for _, name := range s.required {
 		if _, ok := given[name]; !ok {
-			d.add(&Error{File: d.file, Line: n.line, Column: n.column, Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
+			d.missing(n, name)
 		}
 	}
+}
+
+// notAMapping reports what stands in the place of a mapping.
+func (d *decoder) notAMapping(n *node, s shape) {
+	switch {
+	case n.kind != scalarNode || !slices.Contains(s.words, n.value):
+		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
+	case !d.unsupported:
+		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected a mapping with %s", alternatives(s.names))
+	}
+}
+
+// alternatives checks the keys that exclude each other.
+func (d *decoder) alternatives(n *node, s shape, given map[string]keyPlace) {
+	for _, group := range s.exclusive {
+		count := 0
+		var working []string
+		for _, name := range group.names {
+			if _, ok := given[name]; ok {
+				count++
+			}
+			if d.unsupported || !s.fields[name].notYet {
+				working = append(working, name)
+			}
+		}
+		switch {
+		case count == 0 && group.required && len(working) == 1:
+			d.missing(n, working[0])
+		case count == 0 && group.required:
+			d.errorf(n, Invalid, "expected exactly one of %s", strings.Join(working, ", "))
+		case count > 1 && group.required:
+			d.errorf(n, Invalid, "expected exactly one of %s", strings.Join(group.names, ", "))
+		case count > 1:
+			d.errorf(n, Invalid, "expected at most one of %s", strings.Join(group.names, ", "))
+		}
+	}
+}
+
+func (d *decoder) missing(n *node, name string) {
+	d.add(&Error{File: d.file, Line: n.line, Column: n.column, Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
+}
+
+// words checks the strings in a value, which is decoded into one of a kind,
+// against the words of its field.
+func (d *decoder) words(n *node, kind reflect.Kind, field fieldShape) {
+	if kind == reflect.Slice || kind == reflect.Map {
+		for _, c := range n.children {
+			d.word(c, field)
+		}
+		return
+	}
+	d.word(n, field)
 }
 
 // word checks a string against the words of its field.
 func (d *decoder) word(n *node, field fieldShape) {
 	switch {
 	case n.kind != scalarNode || n.tag != "!!str" || n.value == "" || slices.Contains(field.enum, n.value):
+	case slices.Contains(field.enumNotYet, n.value) && d.unsupported:
 	case slices.Contains(field.enumNotYet, n.value):
 		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected %s", alternatives(field.enum))
 	default:
@@ -199,8 +274,20 @@ func (d *decoder) word(n *node, field fieldShape) {
 type shape struct {
 	fields   map[string]fieldShape // by every spelling
 	names    []string              // of the keys that work, in the order of the fields
+	known    []string              // every spelling of every key
 	required []string
 	notYet   map[string]string // key to what is said about it
+	// exclusive are the groups of keys that exclude each other.
+	exclusive []exclusion
+	// words are what agentgateway takes in place of the mapping.
+	words []string
+}
+
+// exclusion is a group of keys of which no two may be given, and one must be if
+// it is required.
+type exclusion struct {
+	names    []string
+	required bool
 }
 
 // fieldShape is one key of a struct.
@@ -233,6 +320,7 @@ func shapeOf(t reflect.Type) shape {
 	}
 	s := shape{fields: map[string]fieldShape{}, notYet: map[string]string{}}
 	s.collect(t, nil)
+	s.known = slices.Concat(words(s.notYet), s.names, words(s.fields))
 	shapes.Store(t, s)
 	return s
 }
@@ -244,6 +332,12 @@ func (s *shape) collect(t reflect.Type, at []int) {
 		for tag, says := range notYetTags {
 			for _, key := range strings.Fields(f.Tag.Get(tag)) {
 				s.notYet[key] = says(key)
+			}
+		}
+		s.words = append(s.words, strings.Fields(f.Tag.Get("word"))...)
+		for _, tag := range []string{"oneOf", "atMostOne"} {
+			if names := strings.Fields(f.Tag.Get(tag)); len(names) > 0 {
+				s.exclusive = append(s.exclusive, exclusion{names, tag == "oneOf"})
 			}
 		}
 		index := append(slices.Clone(at), i)
@@ -286,6 +380,9 @@ func suggest(word string, known, working []string) string {
 	}
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(working) == 0 {
+		working = known
 	}
 	return "expected " + alternatives(working)
 }

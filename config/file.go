@@ -5,13 +5,20 @@ package config
 // resolve.go turns them into the model.
 
 type file struct {
-	FrontendPolicies notYet `yaml:"frontendPolicies,notyet"`
-	Services         notYet `yaml:"services,notyet"`
-	Workloads        notYet `yaml:"workloads,notyet"`
-	Backends         notYet `yaml:"backends,notyet"`
-	LLM              notYet `yaml:"llm,notyet"`
-	MCP              notYet `yaml:"mcp,notyet"`
-	UI               notYet `yaml:"ui,notyet"`
+	// FrontendPolicies are settings for the connections of clients, for access logs
+	// and for traces.
+	FrontendPolicies *fileFrontendPolicies `yaml:"frontendPolicies"`
+	// Services are services as a mesh knows them.
+	Services []fileMeshService `yaml:"services,notyet"`
+	// Workloads are the endpoints of services.
+	Workloads []fileMeshWorkload `yaml:"workloads,notyet"`
+	Backends  notYet             `yaml:"backends,notyet"`
+	// LLM is a gateway that is organised by models.
+	LLM *fileLLM `yaml:"llm,notyet"`
+	// MCP is one MCP server, made of several.
+	MCP *fileMCP `yaml:"mcp,notyet"`
+	// UI serves agentgateway's user interface.
+	UI *fileUI `yaml:"ui,notyet"`
 
 	Config *fileConfig `yaml:"config"`
 	Binds  []fileBind  `yaml:"binds"`
@@ -35,48 +42,98 @@ type file struct {
 }
 
 type fileConfig struct {
-	WorkerThreads                    notYet `yaml:"workerThreads,notyet"`
-	ConnectionTerminationDeadline    notYet `yaml:"connectionTerminationDeadline,notyet"`
-	ConnectionMinTerminationDeadline notYet `yaml:"connectionMinTerminationDeadline,notyet"`
-	Backend                          notYet `yaml:"backend,notyet"`
-	Logging                          notYet `yaml:"logging,notyet"`
-	Tracing                          notYet `yaml:"tracing,notyet"`
-	Metrics                          notYet `yaml:"metrics,notyet"`
-	Histograms                       notYet `yaml:"histograms,notyet"`
-	StandardAttributes               notYet `yaml:"standardAttributes,notyet"`
-	SensitiveHeaders                 notYet `yaml:"sensitiveHeaders,notyet"`
-	CustomFunctions                  notYet `yaml:"customFunctions,notyet"`
-	Session                          notYet `yaml:"session,notyet"`
-	MCP                              notYet `yaml:"mcp,notyet"`
-	ModelCatalog                     notYet `yaml:"modelCatalog,notyet"`
-	Database                         notYet `yaml:"database,notyet"`
-	Storage                          notYet `yaml:"storage,notyet"`
-	LocalXDSPath                     notYet `yaml:"localXdsPath,notyet"`
-	Listener                         notYet `yaml:"listener,notyet"`
-	CAAddress                        notYet `yaml:"caAddress,notyet"`
-	CAAuthToken                      notYet `yaml:"caAuthToken,notyet"`
-	XDSAddress                       notYet `yaml:"xdsAddress,notyet"`
-	XDSAuthToken                     notYet `yaml:"xdsAuthToken,notyet"`
-	SPIFFE                           notYet `yaml:"spiffe,notyet"`
-	Namespace                        notYet `yaml:"namespace,notyet"`
-	Gateway                          notYet `yaml:"gateway,notyet"`
-	TrustDomain                      notYet `yaml:"trustDomain,notyet"`
-	AdditionalTrustDomains           notYet `yaml:"additionalTrustDomains,notyet"`
-	SkipValidateTrustDomain          notYet `yaml:"skipValidateTrustDomain,notyet"`
-	ServiceAccount                   notYet `yaml:"serviceAccount,notyet"`
-	ClusterID                        notYet `yaml:"clusterId,notyet"`
-	Network                          notYet `yaml:"network,notyet"`
-	HBONE                            notYet `yaml:"hbone,notyet"`
+	// ConnectionTerminationDeadline bounds how long connections are
+	// waited for at the end of the process.
+	// Default: 5s.
+	ConnectionTerminationDeadline fileSpan `yaml:"connectionTerminationDeadline,notyet"`
+	// ConnectionMinTerminationDeadline is how long they are waited for at
+	// least.
+	// Default: 0s.
+	ConnectionMinTerminationDeadline fileSpan `yaml:"connectionMinTerminationDeadline,notyet"`
+	// Tracing is how traces were set before frontendPolicies.tracing.
+	Tracing *fileProcessTracing `yaml:"tracing,notyet"`
+	// Metrics changes what is counted.
+	Metrics *fileMetrics `yaml:"metrics,notyet"`
+	// StandardAttributes say who made a request.
+	StandardAttributes *fileStandardAttributes `yaml:"standardAttributes,notyet"`
+	// SensitiveHeaders are headers whose values are not shown.
+	// Default: none.
+	SensitiveHeaders []string `yaml:"sensitiveHeaders,notyet"`
+	// CustomFunctions are functions for expressions, in CEL.
+	// Default: none.
+	CustomFunctions string `yaml:"customFunctions,notyet"`
+	// Session protects the sessions of MCP clients.
+	Session *fileSession `yaml:"session,notyet"`
+	// MCP are settings for MCP clients.
+	MCP *fileProcessMCP `yaml:"mcp,notyet"`
+	// ModelCatalog tells what models cost.
+	ModelCatalog *[]fileCatalogSource `yaml:"modelCatalog,notyet"`
+	// Database is where requests are logged.
+	Database *fileDatabase `yaml:"database,notyet"`
+	// LocalXDSPath is another file, with the rest of the configuration.
+	LocalXDSPath string `yaml:"localXdsPath,notyet"`
+	// CAAddress is the certificate authority of a mesh.
+	CAAddress string `yaml:"caAddress,notyet"`
+	// CAAuthToken is the token for it, or the path of its file.
+	CAAuthToken fileSecret `yaml:"caAuthToken,notyet"`
+	// XDSAddress is the control plane of a mesh.
+	XDSAddress string `yaml:"xdsAddress,notyet"`
+	// XDSAuthToken is the token for it, or the path of its file.
+	XDSAuthToken fileSecret `yaml:"xdsAuthToken,notyet"`
+	// SPIFFE is where identities come from.
+	SPIFFE *fileSPIFFE `yaml:"spiffe,notyet"`
+	// Namespace is the gateway's namespace in Kubernetes.
+	Namespace string `yaml:"namespace,notyet"`
+	// Gateway is the gateway's name in Kubernetes.
+	Gateway string `yaml:"gateway,notyet"`
+	// TrustDomain is the trust domain of the gateway's identity.
+	TrustDomain string `yaml:"trustDomain,notyet"`
+	// AdditionalTrustDomains are trusted too, separated by commas.
+	AdditionalTrustDomains string `yaml:"additionalTrustDomains,notyet"`
+	// SkipValidateTrustDomain trusts identities of any domain.
+	SkipValidateTrustDomain *bool `yaml:"skipValidateTrustDomain,notyet"`
+	// ServiceAccount is the account of the gateway's identity.
+	ServiceAccount string `yaml:"serviceAccount,notyet"`
+	// ClusterID is the cluster that the gateway is in.
+	ClusterID string `yaml:"clusterId,notyet"`
+	// Network is the network that the gateway is in.
+	Network string `yaml:"network,notyet"`
+	// HBONE are settings for the tunnels of a mesh.
+	HBONE *fileHBONE `yaml:"hbone,notyet"`
 
 	AdminAddr     string   `yaml:"adminAddr"`
 	StatsAddr     string   `yaml:"statsAddr"`
 	ReadinessAddr string   `yaml:"readinessAddr"`
 	EnableIPv6    *bool    `yaml:"enableIpv6"`
 	DNS           *fileDNS `yaml:"dns"`
+	// Backend are settings for the connections to all backends.
+	Backend *fileProcessBackend `yaml:"backend"`
+	// Listener is how releases up to 0.10 wrote frontendPolicies.http and
+	// frontendPolicies.tls.
+	Listener *fileProcessListener `yaml:"listener"`
+	// Logging is the log of the process. The flags --log-level and --log-format
+	// win over it.
+	// Differs: RUST_LOG is not read.
+	Logging *fileLogging `yaml:"logging"`
+	// WorkerThreads is the number of Envoy's threads, or a share of the
+	// processors such as 50%. The variable WORKER_THREADS wins over it, and the
+	// flag --concurrency over both.
+	// Default: one for each processor.
+	// Envoy: --concurrency.
+	// Differs: it is for attache run; an Envoy that joins by itself has a
+	// --concurrency of its own.
+	WorkerThreads fileScalar `yaml:"workerThreads"`
+	// Histograms is the form of histograms.
+	// Default: classic.
+	Histograms string `yaml:"histograms" enum:"classic" enumNotYet:"native both"`
+	// Storage is where edits in agentgateway's user interface go. It has no
+	// effect: Attaché has no user interface that edits the file.
+	Storage *fileStorage `yaml:"storage"`
 }
 
 type fileDNS struct {
-	EDNS0 notYet `yaml:"edns0,notyet"`
+	// EDNS0 allows long answers from name servers.
+	EDNS0 *bool `yaml:"edns0,notyet"`
 
 	LookupFamily string `yaml:"lookupFamily"`
 }
@@ -86,8 +143,8 @@ type fileBind struct {
 	Address   string         `yaml:"address"`
 	Listeners []fileListener `yaml:"listeners,required"`
 	// TunnelProtocol is what a connection begins with: direct is nothing, proxy
-	// is a PROXY protocol header of version 2, which tells the address of the
-	// client and is required.
+	// is a PROXY protocol header, which tells the address of the client: of
+	// version 2 and required, unless frontendPolicies.proxyProtocol says otherwise.
 	// Default: direct.
 	// Envoy: the listener filter proxy_protocol.
 	TunnelProtocol string `yaml:"tunnelProtocol" enum:"direct proxy" enumNotYet:"hboneWaypoint hboneGateway connect"`
@@ -97,7 +154,8 @@ type fileBind struct {
 }
 
 type fileListener struct {
-	Namespace notYet `yaml:"namespace,notyet"`
+	// Namespace is the namespace of the listener's name.
+	Namespace string `yaml:"namespace,notyet"`
 
 	Name        string `yaml:"name"`
 	GatewayName string `yaml:"gatewayName"`
@@ -181,20 +239,35 @@ type fileValue struct {
 }
 
 type filePolicies struct {
-	MCPAuthorization  notYet `yaml:"mcpAuthorization,notyet"`
-	MCPAuthentication notYet `yaml:"mcpAuthentication,notyet"`
-	MCPGuardrails     notYet `yaml:"mcpGuardrails,notyet"`
-	Authorization     notYet `yaml:"authorization,notyet"`
-	A2A               notYet `yaml:"a2a,notyet"`
-	LocalRateLimit    notYet `yaml:"localRateLimit,notyet"`
-	RemoteRateLimit   notYet `yaml:"remoteRateLimit,notyet"`
-	JWTAuth           notYet `yaml:"jwtAuth,notyet"`
-	BasicAuth         notYet `yaml:"basicAuth,notyet"`
-	APIKey            notYet `yaml:"apiKey,notyet"`
-	OIDC              notYet `yaml:"oidc,notyet"`
-	ExtAuthz          notYet `yaml:"extAuthz,notyet"`
-	Transformations   notYet `yaml:"transformations,notyet"`
-	BackendTunnel     notYet `yaml:"backendTunnel,notyet"`
+	// MCPAuthorization decides by rules which tools, prompts and resources an
+	// MCP client may use.
+	MCPAuthorization *fileAuthorization `yaml:"mcpAuthorization,notyet"`
+	// MCPAuthentication is OAuth for MCP clients.
+	MCPAuthentication *fileMCPAuthentication `yaml:"mcpAuthentication,notyet"`
+	// MCPGuardrails has processors look at what MCP clients and servers say.
+	MCPGuardrails *fileMCPGuardrails `yaml:"mcpGuardrails,notyet"`
+	// Authorization decides by rules who may pass.
+	Authorization *fileAuthorization `yaml:"authorization,notyet"`
+	// A2A treats the traffic as that of agents.
+	A2A *fileEmpty `yaml:"a2a,notyet"`
+	// LocalRateLimit limits requests by buckets that all clients share.
+	LocalRateLimit *fileLocalRateLimit `yaml:"localRateLimit,notyet"`
+	// RemoteRateLimit asks a rate limit service.
+	RemoteRateLimit *conditional[fileRemoteRateLimit] `yaml:"remoteRateLimit,notyet"`
+	// JWTAuth verifies the client's token.
+	JWTAuth *fileJWTAuth `yaml:"jwtAuth,notyet"`
+	// BasicAuth asks clients for a name and a password.
+	BasicAuth *fileBasicAuth `yaml:"basicAuth,notyet"`
+	// APIKey asks clients for a key.
+	APIKey *fileAPIKeys `yaml:"apiKey,notyet"`
+	// OIDC logs browsers in.
+	OIDC *fileOIDC `yaml:"oidc,notyet"`
+	// ExtAuthz asks a service who may pass.
+	ExtAuthz *conditional[fileExtAuthz] `yaml:"extAuthz,notyet"`
+	// Transformations edit requests and responses by expressions.
+	Transformations *conditional[fileTransformations] `yaml:"transformations,notyet"`
+	// BackendTunnel reaches backends through a proxy.
+	BackendTunnel *fileTunnel `yaml:"backendTunnel,notyet"`
 
 	// CORS answers browsers that ask whether a script may use this route, before
 	// any other policy runs, and tells them with every response.
@@ -259,31 +332,48 @@ type fileGatewayPolicy struct {
 }
 
 type fileTarget struct {
-	Route      notYet `yaml:"route,notyet"`
-	RouteRule  notYet `yaml:"routeRule,notyet"`
-	Service    notYet `yaml:"service,notyet"`
-	Backend    notYet `yaml:"backend,notyet"`
-	SubBackend notYet `yaml:"subBackend,notyet"`
+	// Route is a route.
+	Route string `yaml:"route,notyet"`
+	// RouteRule is <route>/<rule>.
+	RouteRule string `yaml:"routeRule,notyet"`
+	// Service is <namespace>/<hostname>.
+	Service string `yaml:"service,notyet"`
+	// Backend is a backend.
+	Backend string `yaml:"backend,notyet"`
+	// SubBackend is <backend>/<provider>.
+	SubBackend string `yaml:"subBackend,notyet"`
 
 	Gateway  string `yaml:"gateway"`
 	Listener string `yaml:"listener"`
 }
 
 type fileGatewayActions struct {
-	JWTAuth         notYet `yaml:"jwtAuth,notyet"`
-	Transformations notYet `yaml:"transformations,notyet"`
+	// JWTAuth verifies the client's token.
+	JWTAuth *fileJWTAuth `yaml:"jwtAuth,notyet"`
+	// Transformations edit requests and responses by expressions.
+	Transformations *conditional[fileTransformations] `yaml:"transformations,notyet"`
 
 	ExtProc *fileExtProc `yaml:"extProc"`
 }
 
 type fileBackend struct {
-	Service  notYet `yaml:"service,notyet"`
-	Backend  notYet `yaml:"backend,notyet"`
-	Internal notYet `yaml:"internal,notyet"`
-	Dynamic  notYet `yaml:"dynamic,notyet"`
-	MCP      notYet `yaml:"mcp,notyet"`
-	AWS      notYet `yaml:"aws,notyet"`
-	Invalid  notYet `yaml:"invalid,notyet"`
+	_ struct{} `word:"invalid"`
+
+	// Service names an entry of the section services.
+	Service *fileServiceRef `yaml:"service,notyet"`
+	// Backend names an entry of the section backends, as /name.
+	Backend string `yaml:"backend,notyet"`
+	// Internal is the administration of the process: forward keeps the path,
+	// another path takes its place.
+	Internal string `yaml:"internal,notyet"`
+	// Dynamic sends requests to where they themselves say.
+	Dynamic *fileDynamic `yaml:"dynamic,notyet"`
+	// MCP joins MCP servers into one.
+	MCP *fileMCPBackend `yaml:"mcp,notyet"`
+	// AWS is a service of Amazon's.
+	AWS *fileAWSBackend `yaml:"aws,notyet"`
+	// Invalid answers every request with an error.
+	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	Weight *uint32 `yaml:"weight"`
 	Name   string  `yaml:"name"` // ours, for services
@@ -297,19 +387,34 @@ type fileBackend struct {
 }
 
 type fileBackendPolicies struct {
-	RequestRedirect  notYet `yaml:"requestRedirect,notyet"`
-	Transformations  notYet `yaml:"transformations,notyet"`
-	BackendTunnel    notYet `yaml:"backendTunnel,notyet"`
-	Authorization    notYet `yaml:"authorization,notyet"`
-	A2A              notYet `yaml:"a2a,notyet"`
-	MCPAuthorization notYet `yaml:"mcpAuthorization,notyet"`
-	MCPGuardrails    notYet `yaml:"mcpGuardrails,notyet"`
-	ExtAuthz         notYet `yaml:"extAuthz,notyet"`
-	HTTP             notYet `yaml:"http,notyet"`
-	TCP              notYet `yaml:"tcp,notyet"`
-	Health           notYet `yaml:"health,notyet"`
-	InferenceRouting notYet `yaml:"inferenceRouting,notyet"`
-	SessionAffinity  notYet `yaml:"sessionAffinity,notyet"`
+	// RequestRedirect answers with a redirect.
+	RequestRedirect *fileRedirect `yaml:"requestRedirect,notyet"`
+	// Transformations edit requests and responses by expressions.
+	Transformations *fileTransformations `yaml:"transformations,notyet"`
+	// BackendTunnel reaches backends through a proxy.
+	BackendTunnel *fileTunnel `yaml:"backendTunnel,notyet"`
+	// Authorization decides by rules who may pass.
+	Authorization *fileAuthorization `yaml:"authorization,notyet"`
+	// A2A treats the traffic as that of agents.
+	A2A *fileEmpty `yaml:"a2a,notyet"`
+	// MCPAuthorization decides by rules which tools, prompts and resources an
+	// MCP client may use.
+	MCPAuthorization *fileAuthorization `yaml:"mcpAuthorization,notyet"`
+	// MCPGuardrails has processors look at what MCP clients and servers say.
+	MCPGuardrails *fileMCPGuardrails `yaml:"mcpGuardrails,notyet"`
+	// ExtAuthz asks a service who may pass.
+	ExtAuthz *fileExtAuthz `yaml:"extAuthz,notyet"`
+	// HTTP sets the version of HTTP and a time limit.
+	HTTP *fileBackendHTTP `yaml:"http,notyet"`
+	// TCP sets probes and the time for connecting.
+	TCP *fileBackendTCP `yaml:"tcp,notyet"`
+	// Health takes endpoints out of service by what they answer.
+	Health *fileHealth `yaml:"health,notyet"`
+	// InferenceRouting asks an endpoint picker where a request goes.
+	InferenceRouting *fileInferenceRouting `yaml:"inferenceRouting,notyet"`
+	// SessionAffinity sends requests with equal values to the same
+	// endpoint.
+	SessionAffinity *fileSessionAffinity `yaml:"sessionAffinity,notyet"`
 
 	// AI sets what is done to the requests of ai backends. Its fields are merged
 	// one by one: those of the backend win over those of the route.
@@ -335,13 +440,23 @@ type fileBackendPolicies struct {
 }
 
 type fileBackendTLS struct {
-	Hostname          notYet `yaml:"hostname,notyet"`
-	Insecure          notYet `yaml:"insecure,notyet"`
-	InsecureHost      notYet `yaml:"insecureHost,notyet"`
-	ALPN              notYet `yaml:"alpn,notyet"`
-	SubjectAltNames   notYet `yaml:"subjectAltNames,notyet"`
-	KeyExchangeGroups notYet `yaml:"keyExchangeGroups,notyet"`
-	SPIFFE            notYet `yaml:"spiffe,notyet"`
+	// Hostname is the name to ask for and to verify.
+	// Default: the host.
+	Hostname string `yaml:"hostname,notyet"`
+	// Insecure does not verify the certificate.
+	// Default: false.
+	Insecure bool `yaml:"insecure,notyet"`
+	// InsecureHost does not verify the name.
+	// Default: false.
+	InsecureHost bool `yaml:"insecureHost,notyet"`
+	// ALPN are the protocols to offer.
+	ALPN *[]string `yaml:"alpn,notyet"`
+	// SubjectAltNames are further names that the certificate may have.
+	SubjectAltNames *[]string `yaml:"subjectAltNames,notyet"`
+	// KeyExchangeGroups are those that are allowed.
+	KeyExchangeGroups *[]string `yaml:"keyExchangeGroups,notyet" enum:"X25519 P-256 P-384 X25519_MLKEM768"`
+	// SPIFFE verifies an identity in place of a name.
+	SPIFFE *fileEmpty `yaml:"spiffe,notyet"`
 
 	Root       string `yaml:"root"`
 	Cert       string `yaml:"cert"`

@@ -2,14 +2,17 @@ package config
 
 // fileAI is the ai backend. Up to v0.10 the policies stood directly in it.
 type fileAI struct {
-	Groups notYet `yaml:"groups,notyet"`
+	_ struct{} `oneOf:"provider groups"`
+
+	// Groups are groups of providers, in the order in which they are used.
+	Groups []fileProviderGroup `yaml:"groups,notyet"`
 
 	fileAIPolicy `yaml:",inline"`
 
 	// Name is the backend's name, which services of profiles refer to.
 	Name string `yaml:"name"`
 	// Provider is who answers, and with which settings; one of its keys.
-	Provider fileProvider `yaml:"provider,required"`
+	Provider fileProvider `yaml:"provider"`
 	// HostOverride is another host, host:port. It is spoken to in the clear
 	// unless backendTLS says more, and gets the client's path unless pathPrefix
 	// or pathOverride does.
@@ -37,11 +40,16 @@ type fileAI struct {
 
 // fileProvider is one of its keys.
 type fileProvider struct {
-	Vertex      notYet `yaml:"vertex,notyet"`
-	Bedrock     notYet `yaml:"bedrock,notyet"`
-	AzureOpenAI notYet `yaml:"azureOpenAI,notyet"`
-	Azure       notYet `yaml:"azure,notyet"`
-	Copilot     notYet `yaml:"copilot,notyet"`
+	// Vertex is Google Vertex AI.
+	Vertex *fileVertex `yaml:"vertex,notyet"`
+	// Bedrock is Amazon Bedrock.
+	Bedrock *fileBedrock `yaml:"bedrock,notyet"`
+	// AzureOpenAI is how releases 0.11 to 1.1 wrote azure.
+	AzureOpenAI *fileAzureOpenAI `yaml:"azureOpenAI,notyet"`
+	// Azure is Azure OpenAI or Azure AI Foundry.
+	Azure *fileAzure `yaml:"azure,notyet"`
+	// Copilot is GitHub Copilot.
+	Copilot *fileModelProvider `yaml:"copilot,notyet"`
 
 	// OpenAI is OpenAI, or with hostOverride whoever speaks its API. It speaks
 	// completions, responses, embeddings and models.
@@ -59,7 +67,8 @@ type fileProvider struct {
 }
 
 type fileOpenAI struct {
-	Moderation notYet `yaml:"moderation,notyet"`
+	// Moderation is OpenAI's own moderation of requests.
+	Moderation *fileModeration `yaml:"moderation,notyet"`
 
 	// Model is asked for in place of the client's.
 	// Default: the client's.
@@ -73,7 +82,9 @@ type fileModelProvider struct {
 }
 
 type fileCustomProvider struct {
-	ProviderOverride notYet `yaml:"providerOverride,notyet"`
+	// ProviderOverride names the provider in metrics and prices.
+	// Default: custom.
+	ProviderOverride string `yaml:"providerOverride,notyet"`
 
 	// Model is asked for in place of the client's.
 	// Default: the client's.
@@ -93,10 +104,14 @@ type fileFormat struct {
 // fileAIPolicy is the ai policy. Whatever changes a body is done by Attaché's
 // ext_proc service, which never fails open.
 type fileAIPolicy struct {
-	PromptGuard          notYet `yaml:"promptGuard,notyet"`
-	PromptCaching        notYet `yaml:"promptCaching,notyet"`
-	Transformations      notYet `yaml:"transformations,notyet"`
-	FinalTransformations notYet `yaml:"finalTransformations,notyet"`
+	// PromptGuard looks at prompts and answers.
+	PromptGuard *filePromptGuard `yaml:"promptGuard,notyet"`
+	// PromptCaching marks what the provider may cache.
+	PromptCaching *filePromptCaching `yaml:"promptCaching,notyet"`
+	// Transformations compute fields of the body.
+	Transformations map[string]fileCEL `yaml:"transformations,notyet"`
+	// FinalTransformations compute fields of the body that the provider gets.
+	FinalTransformations map[string]fileCEL `yaml:"finalTransformations,notyet"`
 
 	// Defaults are fields of the body that the client left out, with any values.
 	// Envoy: our ext_proc service.

@@ -4,14 +4,25 @@ import "strings"
 
 // fileBackendAuth is how we authenticate to a backend.
 type fileBackendAuth struct {
-	GCP                notYet `yaml:"gcp,notyet"`
-	AWS                notYet `yaml:"aws,notyet"`
-	Azure              notYet `yaml:"azure,notyet"`
-	Copilot            notYet `yaml:"copilot,notyet"`
-	JWTSign            notYet `yaml:"jwtSign,notyet"`
-	OAuthTokenExchange notYet `yaml:"oauthTokenExchange,notyet"`
-	CrossAppAccess     notYet `yaml:"crossAppAccess,notyet"`
-	Credentials        notYet `yaml:"credentials,notyet"`
+	_ struct{} `word:"copilot"`
+
+	// GCP gets a token of Google's.
+	GCP *fileGCPAuth `yaml:"gcp,notyet"`
+	// AWS signs requests as Amazon wants it.
+	AWS *fileAWSAuth `yaml:"aws,notyet"`
+	// Azure gets a token of Microsoft's.
+	Azure *fileAzureAuth `yaml:"azure,notyet"`
+	// Copilot gets a token of GitHub Copilot's. The word copilot alone says the same.
+	Copilot *fileEmpty `yaml:"copilot,notyet"`
+	// JWTSign signs a token of the gateway's own for each request.
+	JWTSign *fileJWTSign `yaml:"jwtSign,notyet"`
+	// OAuthTokenExchange exchanges the client's token at an authorization server.
+	OAuthTokenExchange *fileTokenExchange `yaml:"oauthTokenExchange,notyet"`
+	// CrossAppAccess gets a token by an identity that another application has
+	// vouched for.
+	CrossAppAccess *fileCrossAppAccess `yaml:"crossAppAccess,notyet"`
+	// Credentials are several secrets, each with its place.
+	Credentials []fileCredential `yaml:"credentials,notyet"`
 
 	// Key is a fixed secret, sent with every request in place of what the client
 	// sent: the text, {file}, or {value, location}.
@@ -26,7 +37,9 @@ type fileBackendAuth struct {
 }
 
 type filePassthrough struct {
-	Location notYet `yaml:"location,notyet"`
+	// Location is where the token is put.
+	// Default: the header authorization after "Bearer ".
+	Location *fileLocation `yaml:"location,notyet"`
 }
 
 // fileKey is a secret: "text", {file: path}, or {value: either of them}.
@@ -51,7 +64,11 @@ type fileKeyMapping struct {
 
 // fileLocation is where in a request a credential stands; one of its keys.
 type fileLocation struct {
-	Expression notYet `yaml:"expression,notyet"`
+	_ struct{} `oneOf:"header queryParameter cookie expression"`
+
+	// Expression computes the credential; nothing can be written there. Release
+	// 1.3 wrote {expression: …} once more.
+	Expression *stringOr[fileExpression] `yaml:"expression,notyet"`
 
 	// Header is a header, perhaps with something before the credential.
 	Header *fileHeaderLocation `yaml:"header"`

@@ -12,7 +12,7 @@ type fileDirectResponse struct {
 
 type fileConditionalResponse struct {
 	// Condition says when the entry applies.
-	Condition notYet `yaml:"condition,notyet"`
+	Condition fileCEL `yaml:"condition,notyet"`
 
 	fileResponse `yaml:",inline"`
 }

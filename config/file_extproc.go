@@ -28,9 +28,9 @@ type fileConditionalExtProc struct {
 // fileExternal is external processing without conditions.
 type fileExternal struct {
 	// Service is a server among the services of the file.
-	Service notYet `yaml:"service,notyet"`
+	Service *fileServiceRef `yaml:"service,notyet"`
 	// Backend is a server among the backends of the file, by name.
-	Backend notYet `yaml:"backend,notyet"`
+	Backend string `yaml:"backend,notyet"`
 
 	// Host is the address of somebody's ext_proc server: host:port,
 	// unix:/path, http://host[:port], or https://host[:port] for TLS. It speaks
@@ -137,15 +137,21 @@ type fileProcessingOptions struct {
 
 // fileServerPolicies tell how to talk to a server that is not a backend.
 type fileServerPolicies struct {
-	RequestHeaderModifier notYet `yaml:"requestHeaderModifier,notyet"`
-	Transformations       notYet `yaml:"transformations,notyet"`
-	BackendAuth           notYet `yaml:"backendAuth,notyet"`
-	HTTP                  notYet `yaml:"http,notyet"`
-	TCP                   notYet `yaml:"tcp,notyet"`
-	BackendTunnel         notYet `yaml:"backendTunnel,notyet"`
-
-	// BackendTLS encrypts the connection to the server.
+	// RequestHeaderModifier edits the headers of what is sent to the service.
+	RequestHeaderModifier *fileHeaderModifier `yaml:"requestHeaderModifier,notyet"`
+	// Transformations edit what is sent to the service, and its answers, by
+	// expressions.
+	Transformations *fileTransformations `yaml:"transformations,notyet"`
+	// BackendTLS encrypts the connection to the service.
 	BackendTLS *fileBackendTLS `yaml:"backendTLS"`
+	// BackendAuth attaches credentials for the service.
+	BackendAuth *fileBackendAuth `yaml:"backendAuth,notyet"`
+	// HTTP sets the version of HTTP and a time limit.
+	HTTP *fileBackendHTTP `yaml:"http,notyet"`
+	// TCP sets probes and the time for connecting.
+	TCP *fileBackendTCP `yaml:"tcp,notyet"`
+	// BackendTunnel reaches the service through a proxy.
+	BackendTunnel *fileTunnel `yaml:"backendTunnel,notyet"`
 }
 
 // fileCandidate is F5's policies[].profiles[].

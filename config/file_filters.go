@@ -92,9 +92,12 @@ type fileMirror struct {
 
 // fileMirrorBackend is a backend without settings of its own.
 type fileMirrorBackend struct {
-	Service notYet `yaml:"service,notyet"`
-	Backend notYet `yaml:"backend,notyet"`
-	Invalid notYet `yaml:"invalid,notyet"`
+	// Service is an entry of services.
+	Service *fileServiceRef `yaml:"service,notyet"`
+	// Backend is an entry of the top-level backends.
+	Backend string `yaml:"backend,notyet"`
+	// Invalid drops the copies.
+	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	// Host is host:port, or a URL: http://host or https://host, with or without
 	// a port.
@@ -118,8 +121,10 @@ type fileTimeout struct {
 
 // fileRetry sends failed requests again.
 type fileRetry struct {
-	Precondition notYet `yaml:"precondition,notyet"`
-	Condition    notYet `yaml:"condition,notyet"`
+	// Precondition decides by the request whether it may be sent again.
+	Precondition fileCEL `yaml:"precondition,notyet"`
+	// Condition decides by the response whether the request is sent again.
+	Condition fileCEL `yaml:"condition,notyet"`
 
 	// Attempts is how often a failed request is sent again, 1 to 255.
 	// Default: 1.
@@ -141,7 +146,8 @@ type fileDelay struct {
 
 // fileBuffer holds bodies until they are complete.
 type fileBuffer struct {
-	Response notYet `yaml:"response,notyet"`
+	// Response holds the response's body until all of it is there.
+	Response *fileBufferBody `yaml:"response,notyet"`
 
 	// Request holds the request's body until all of it is there.
 	Request *fileBufferBody `yaml:"request"`

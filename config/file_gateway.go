@@ -3,13 +3,20 @@ package config
 // fileGatewayPhase holds the policies that run before a route is chosen, on
 // every request of a listener, those that no route matches included.
 type fileGatewayPhase struct {
-	OIDC            notYet `yaml:"oidc,notyet"`
-	JWTAuth         notYet `yaml:"jwtAuth,notyet"`
-	Authorization   notYet `yaml:"authorization,notyet"`
-	ExtAuthz        notYet `yaml:"extAuthz,notyet"`
-	Transformations notYet `yaml:"transformations,notyet"`
-	BasicAuth       notYet `yaml:"basicAuth,notyet"`
-	APIKey          notYet `yaml:"apiKey,notyet"`
+	// OIDC logs browsers in.
+	OIDC *fileOIDC `yaml:"oidc,notyet"`
+	// JWTAuth verifies tokens.
+	JWTAuth *fileJWTAuth `yaml:"jwtAuth,notyet"`
+	// Authorization decides by rules.
+	Authorization *fileAuthorization `yaml:"authorization,notyet"`
+	// ExtAuthz asks a service.
+	ExtAuthz *conditional[fileExtAuthz] `yaml:"extAuthz,notyet"`
+	// Transformations edit requests and responses by expressions.
+	Transformations *conditional[fileTransformations] `yaml:"transformations,notyet"`
+	// BasicAuth asks for a name and a password.
+	BasicAuth *fileBasicAuth `yaml:"basicAuth,notyet"`
+	// APIKey asks for a key.
+	APIKey *fileAPIKeys `yaml:"apiKey,notyet"`
 
 	// CORS answers preflights and adds headers to responses, before everything
 	// else, and also to answers of the gateway's own. The headers of a route's

@@ -122,11 +122,15 @@ type filePolicyTarget struct {
 	// Route is a route, or one rule of it.
 	Route *fileRouteTarget `yaml:"route"`
 	// RouteRule is v0.10's <route>/<rule>.
-	RouteRule   string `yaml:"routeRule"`
-	Backend     notYet `yaml:"backend,notyet"`
-	SubBackend  notYet `yaml:"subBackend,notyet"`
-	Service     notYet `yaml:"service,notyet"`
-	ListenerSet notYet `yaml:"listenerSet,notyet"`
+	RouteRule string `yaml:"routeRule"`
+	// Backend is a backend, or a service.
+	Backend *stringOr[fileBackendTarget] `yaml:"backend,notyet"`
+	// SubBackend is v0.10's <backend>/<provider>.
+	SubBackend string `yaml:"subBackend,notyet"`
+	// Service is v0.10's <namespace>/<hostname>.
+	Service string `yaml:"service,notyet"`
+	// ListenerSet is a listener set in Kubernetes.
+	ListenerSet *fileSection `yaml:"listenerSet,notyet"`
 }
 
 type fileGatewayTarget struct {
@@ -173,4 +177,35 @@ func (f *fileRouteTarget) decodeNode(d *decoder, n *node) {
 		return
 	}
 	d.decode(n, (*fields)(f))
+}
+
+// fileBackendTarget is one of its keys.
+type fileBackendTarget struct {
+	_ struct{} `oneOf:"backend service"`
+
+	// Backend is an entry of the section backends.
+	Backend *fileSection `yaml:"backend"`
+	// Service is an entry of the section services.
+	Service *fileServiceTarget `yaml:"service"`
+}
+
+// fileSection is a thing with a name, or a part of it.
+type fileSection struct {
+	// Name is the name of the thing.
+	Name string `yaml:"name,required"`
+	// Namespace is its namespace.
+	Namespace string `yaml:"namespace,required"`
+	// Section is the part.
+	// Default: all of it.
+	Section string `yaml:"section"`
+}
+
+type fileServiceTarget struct {
+	// Hostname is the host name of the service.
+	Hostname string `yaml:"hostname,required"`
+	// Namespace is its namespace.
+	Namespace string `yaml:"namespace,required"`
+	// Port is one of its ports.
+	// Default: all of them.
+	Port *uint16 `yaml:"port"`
 }

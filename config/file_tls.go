@@ -6,7 +6,7 @@ package config
 // fileServerTLS is the tls of a listener.
 type fileServerTLS struct {
 	// SPIFFE takes the certificate from a SPIFFE agent.
-	SPIFFE notYet `yaml:"spiffe,notyet"`
+	SPIFFE *fileEmpty `yaml:"spiffe,notyet"`
 
 	// Mode says where certificates come from: static is the files cert and key.
 	// Default: static.
@@ -52,9 +52,9 @@ type fileServerTLS struct {
 // fileTCPRoute is a route for connections, in listeners of protocol TCP and TLS.
 type fileTCPRoute struct {
 	// Namespace is a part of the route's name.
-	Namespace notYet `yaml:"namespace,notyet"`
+	Namespace string `yaml:"namespace,notyet"`
 	// RuleName names a rule within the route.
-	RuleName notYet `yaml:"ruleName,notyet"`
+	RuleName string `yaml:"ruleName,notyet"`
 
 	// Name is the name of the route. Of several routes for one host, the first
 	// by name takes the connections.
@@ -81,11 +81,11 @@ type fileTCPPolicies struct {
 
 type fileTCPBackend struct {
 	// Service is an entry of services.
-	Service notYet `yaml:"service,notyet"`
+	Service *fileServiceRef `yaml:"service,notyet"`
 	// Dynamic goes to where the client wants to.
-	Dynamic notYet `yaml:"dynamic,notyet"`
+	Dynamic *fileDynamic `yaml:"dynamic,notyet"`
 	// Invalid is a backend that always fails.
-	Invalid notYet `yaml:"invalid,notyet"`
+	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	// Weight is the share of the connections; 0 means none.
 	// Default: 1.
@@ -101,7 +101,7 @@ type fileTCPBackend struct {
 
 type fileTCPBackendPolicies struct {
 	// BackendTunnel reaches the backend through a proxy.
-	BackendTunnel notYet `yaml:"backendTunnel,notyet"`
+	BackendTunnel *fileTunnel `yaml:"backendTunnel,notyet"`
 
 	// BackendTLS encrypts the connection to the backend.
 	// Default: the route's.
@@ -113,9 +113,9 @@ type fileTCPTarget struct{ keys fileTCPTargetKeys }
 
 type fileTCPTargetKeys struct {
 	// Service is an entry of services.
-	Service notYet `yaml:"service,notyet"`
+	Service *fileServiceRef `yaml:"service,notyet"`
 	// Invalid is a backend that always fails.
-	Invalid notYet `yaml:"invalid,notyet"`
+	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	// Host is where the backend is.
 	Host string `yaml:"host"`

@@ -58,6 +58,49 @@ func (r *resolver) process(f *fileConfig) {
 		r.errorf("config.dns.lookupFamily", Invalid, "unknown lookup family; expected %s", alternatives(lookupFamilies))
 		p.DNSLookupFamily = "Auto"
 	}
+	r.threads("config.workerThreads", string(f.WorkerThreads))
+	if f.Logging != nil {
+		r.logging("config.logging", f.Logging)
+	}
+	if f.Storage != nil {
+		r.warnf("config.storage", Unsupported, "has no effect: there is no user interface here that edits the file")
+	}
+}
+
+// threads reads a number of threads, or a share of the processors.
+func (r *resolver) threads(path, given string) {
+	from := ""
+	if v, ok := r.opts.LookupEnv("WORKER_THREADS"); ok && v != "" {
+		given, from = v, " (from the variable WORKER_THREADS)"
+	}
+	if given == "" {
+		return
+	}
+	number, share := strings.CutSuffix(given, "%")
+	n, err := strconv.ParseUint(number, 10, 16)
+	switch {
+	case err != nil || n == 0:
+		r.errorf(path, Invalid, "not a number of threads%s; expected a whole number, or a share such as 50%%", from)
+	case share:
+		r.cfg.Process.WorkerPercent = int(n)
+	default:
+		r.cfg.Process.WorkerThreads = int(n)
+	}
+}
+
+// logLevels are agentgateway's words for ours.
+var logLevels = map[string]string{"error": "error", "warn": "warn", "info": "info", "debug": "debug", "trace": "debug"}
+
+func (r *resolver) logging(path string, f *fileLogging) {
+	r.cfg.Process.LogFormat = f.Format
+	if len(f.Level) == 0 {
+		return
+	}
+	level, ok := logLevels[f.Level[0]]
+	if !ok || len(f.Level) > 1 {
+		r.errorf(path+".level", Unsupported, "expected one of error, warn, info, debug, trace; levels for parts of the program are not supported")
+	}
+	r.cfg.Process.LogLevel = level
 }
 
 func validAddr(s string) bool {

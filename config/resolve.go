@@ -87,6 +87,7 @@ func (r *resolver) warnf(path string, kind Kind, format string, args ...any) {
 
 func (r *resolver) resolve(f *file) {
 	r.process(f.Config)
+	r.connections(f)
 	r.sections(f.Processors, f.Profiles)
 	r.targeted(f.Policies)
 	r.routeGroups(f.RouteGroups)
