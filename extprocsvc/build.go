@@ -30,6 +30,7 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 			byRoute:    map[*config.Route]*Chain{},
 			byListener: map[*config.Listener]*Chain{},
 			byGateway:  map[*config.Listener]*Chain{},
+			maxBody:    int64(cfg.Frontend.MaxBody),
 		},
 	}
 	for _, p := range cfg.Profiles {

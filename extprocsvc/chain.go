@@ -13,6 +13,7 @@ type Chains struct {
 	byRoute    map[*config.Route]*Chain
 	byListener map[*config.Listener]*Chain
 	byGateway  map[*config.Listener]*Chain
+	maxBody    int64 // of the configuration; 0 for none of its own
 }
 
 // ForRoute returns the chain of a route of the configuration that the chains

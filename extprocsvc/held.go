@@ -11,7 +11,7 @@ type held struct {
 // content-length, or -1.
 func (h *held) add(s *Server, chunk []byte, promised int64, large *refusal) *refusal {
 	n := int64(len(chunk))
-	if int64(len(h.bytes))+n > s.maxBody {
+	if int64(len(h.bytes))+n > s.maxBody.Load() {
 		return large
 	}
 	if s.held.Add(n) > s.budget {

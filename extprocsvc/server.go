@@ -1,6 +1,7 @@
 package extprocsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -33,7 +34,8 @@ type Options struct {
 	// log.
 	Log *slog.Logger
 	// MaxBody is the largest body, in bytes, that is held for one request;
-	// above it the answer is 413. Default 10 MiB.
+	// above it the answer is 413. A configuration may have a limit of its own.
+	// Default 10 MiB.
 	MaxBody int64
 	// HeldBudget bounds the bytes of all bodies that are held at a time; above
 	// it the answer is 503. Default 1 GiB.
@@ -50,7 +52,8 @@ type Server struct {
 	extprocv3.UnimplementedExternalProcessorServer
 
 	log         *slog.Logger
-	maxBody     int64
+	maxBody     atomic.Int64 // of the chains that are installed
+	maxBodyElse int64        // where the configuration says nothing
 	budget      int64
 	stepTimeout time.Duration
 	decided     func(*Record)
@@ -88,7 +91,7 @@ type installed struct {
 func NewServer(o Options) *Server {
 	s := &Server{
 		log:         o.Log,
-		maxBody:     o.MaxBody,
+		maxBodyElse: o.MaxBody,
 		budget:      o.HeldBudget,
 		stepTimeout: o.StepTimeout,
 		decided:     o.Decided,
@@ -96,9 +99,10 @@ func NewServer(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.maxBody <= 0 {
-		s.maxBody = 10 << 20
+	if s.maxBodyElse <= 0 {
+		s.maxBodyElse = 10 << 20
 	}
+	s.maxBody.Store(s.maxBodyElse)
 	if s.budget <= 0 {
 		s.budget = 1 << 30
 	}
@@ -153,6 +157,7 @@ func (s *Server) Install(c *Chains) {
 		in := &installed{Chain: chain}
 		next.current[name], next.byRef[chain.ref] = in, in
 	}
+	s.maxBody.Store(cmp.Or(c.maxBody, s.maxBodyElse))
 	s.chains.Store(next)
 	s.watch(next.current)
 }

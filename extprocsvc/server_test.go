@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
@@ -92,6 +93,25 @@ func TestInstallDuringAStream(t *testing.T) {
 	k.recv()
 	if got := k.recv().GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse().GetBody(); string(got) != hiSmall {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestMaxBodyOfTheFile: a configuration has its own limit for bodies, and the
+// next one has that no longer.
+func TestMaxBodyOfTheFile(t *testing.T) {
+	s := start(t, extprocsvc.Build, extprocsvc.Options{}, fixture+"\nfrontendPolicies: {http: {maxBufferSize: 90}}\n")
+	refused := failure(413, "the request body is larger than 90 bytes", "body_too_large")
+	if _, got := s.do(t, duplex(s.ref(both)), extproctest.Post(hi)); got != refused {
+		t.Errorf("got  %s\nwant %s", got, refused)
+	}
+	s.cfg.Frontend = config.Frontend{}
+	chains, err := extprocsvc.Build(s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Install(chains)
+	if out, got := s.do(t, duplex(s.ref(both)), extproctest.Post(hi)); out.Upstream.Body() != hiBoth {
+		t.Errorf("without the limit: %s", got)
 	}
 }
 

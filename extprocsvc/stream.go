@@ -188,8 +188,8 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 		return s.misconfigured("request_body_mode " + s.requestMode.String())
 	case s.head.body != nil:
 		return s.refuse(s.head.body)
-	case s.head.bytes > s.server.maxBody:
-		return s.refuse(tooLarge(s.server.maxBody))
+	case s.head.bytes > s.server.maxBody.Load():
+		return s.refuse(tooLarge(s.server.maxBody.Load()))
 	}
 	if s.state = s.request.state; s.state == waiting {
 		return false, s.conn.Send(s.headers.with(s.plain(nil), s.dropped(nil), nil, false))
@@ -263,7 +263,7 @@ func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
 	case fresh:
 		return s.headless(func() (bool, error) { return s.onBody(m) })
 	case holding, waiting:
-		if refused := s.body.add(s.server, m.GetBody(), s.head.bytes, tooLarge(s.server.maxBody)); refused != nil {
+		if refused := s.body.add(s.server, m.GetBody(), s.head.bytes, tooLarge(s.server.maxBody.Load())); refused != nil {
 			return s.refuse(refused)
 		}
 		if s.state == waiting {
