@@ -95,7 +95,6 @@ func (t *translation) cluster(name string, target config.Target, options *httpv3
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:                durationpb.New(connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
 		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections:     wrapperspb.UInt32(breakerLimit),
@@ -110,6 +109,7 @@ func (t *translation) cluster(name string, target config.Target, options *httpv3
 			}}}},
 		},
 	}
+	t.upstream(c, options)
 	if options != nil {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: mustAny(options)}
 	}

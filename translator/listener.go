@@ -9,7 +9,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
-	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
@@ -46,26 +45,30 @@ func (t *translation) listener(port uint16) {
 		Name:                          listenerName(port),
 		Address:                       t.address(listeners[0]),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(t.opts.MaxBody),
+		TcpKeepalive:                  keepalive(t.cfg.Frontend.Keepalive),
 	}
 	if listeners[0].ProxyProtocol {
-		l.ListenerFilters = append(l.ListenerFilters, proxyProtocol())
+		l.ListenerFilters = append(l.ListenerFilters, t.proxyProtocol())
 	}
 	switch p := listeners[0].Protocol; {
 	case p.OverTLS():
 		l.ListenerFilters = append(l.ListenerFilters, listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{}))
 		l.FilterChains = t.tlsFilterChains(listeners)
+		if d := t.cfg.Frontend.HandshakeTimeout; d > 0 {
+			l.ListenerFiltersTimeout = durationpb.New(d)
+		}
 	case p == config.ProtocolTCP:
 		l.PerConnectionBufferLimitBytes = nil // no body is ever held
 		l.FilterChains = t.tcpFilterChains(listeners[0])
 	default:
-		l.FilterChains = []*listenerv3.FilterChain{{Filters: httpConnectionManager(listenerName(port), routeConfigName(port))}}
+		l.FilterChains = []*listenerv3.FilterChain{{Filters: t.httpConnectionManager(listenerName(port), routeConfigName(port))}}
 	}
 	t.out.Listeners = append(t.out.Listeners, l)
 	t.place(listenerName(port), listeners[0].BindPath)
 }
 
 // httpConnectionManager is the one network filter of requests.
-func httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter {
+func (t *translation) httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter {
 	hcm := &hcmv3.HttpConnectionManager{
 		StatPrefix: statPrefix,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
@@ -94,17 +97,13 @@ func httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter 
 		UseRemoteAddress:           wrapperspb.Bool(true),
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout:                  durationpb.New(connectionIdleTimeout),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_ALLOW,
 		},
 		// Trailers are part of a message; Envoy drops HTTP/1's by default.
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-			MaxConcurrentStreams:        wrapperspb.UInt32(maxConcurrentStreams),
-			InitialStreamWindowSize:     wrapperspb.UInt32(streamWindow),
-			InitialConnectionWindowSize: wrapperspb.UInt32(connectionWindow),
+			MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams),
 		},
-		MaxRequestHeadersKb:   wrapperspb.UInt32(maxRequestHeadersKiB),
 		RequestHeadersTimeout: durationpb.New(requestHeadersTimeout),
 		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
 		// Without these, /x/../admin and %2e%2e pass a rule for /admin.
@@ -112,15 +111,8 @@ func httpConnectionManager(statPrefix, routeConfig string) []*listenerv3.Filter 
 		MergeSlashes:                 true,
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
 	}
+	t.frontendHTTP(hcm)
 	return []*listenerv3.Filter{networkFilter("envoy.filters.network.http_connection_manager", hcm)}
-}
-
-// proxyProtocol reads the address of the client from a header of version 2,
-// which must be there.
-func proxyProtocol() *listenerv3.ListenerFilter {
-	return listenerFilter("envoy.filters.listener.proxy_protocol", &proxyprotocolv3.ProxyProtocol{
-		DisallowedVersions: []corev3.ProxyProtocolConfig_Version{corev3.ProxyProtocolConfig_V1},
-	})
 }
 
 // address is where Envoy listens: the one address, or every one of the

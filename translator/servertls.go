@@ -26,7 +26,7 @@ var alpnProtocols = []string{"h2", "http/1.1"}
 func (t *translation) tlsFilterChains(listeners []*config.Listener) (chains []*listenerv3.FilterChain) {
 	for _, l := range listeners {
 		if l.Protocol == config.ProtocolHTTPS {
-			filters := httpConnectionManager(listenerName(l.Port), tlsRouteConfigName(l))
+			filters := t.httpConnectionManager(listenerName(l.Port), tlsRouteConfigName(l))
 			chains = append(chains, t.tlsFilterChain(l, cmp.Or(l.Hostname, anyHost), filters))
 			continue
 		}
@@ -64,7 +64,7 @@ func (t *translation) tlsFilterChain(l *config.Listener, name string, filters []
 	}
 	if l.TLS != nil && len(filters) > 0 {
 		c.TransportSocket = t.downstreamTLS(l.TLS)
-		c.TransportSocketConnectTimeout = durationpb.New(handshakeTimeout)
+		c.TransportSocketConnectTimeout = durationpb.New(cmp.Or(t.cfg.Frontend.HandshakeTimeout, handshakeTimeout))
 	}
 	return c
 }

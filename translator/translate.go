@@ -31,7 +31,7 @@ type Options struct {
 	// GatewayChain returns what our service does in the gateway phase of a
 	// listener, or nil. It chooses nothing.
 	GatewayChain func(*config.Listener) *Chain
-	// MaxBody bounds the bodies that Envoy holds, in bytes. Default
+	// MaxBody bounds the bodies that Envoy holds, in bytes. Default the file's, or
 	// [DefaultMaxBody].
 	MaxBody uint32
 	// TrustedCA is the file, on Envoy's side, with the roots that verify
@@ -93,7 +93,7 @@ type translation struct {
 }
 
 func newTranslation(c *config.Config, o Options) *translation {
-	o.MaxBody = cmp.Or(o.MaxBody, DefaultMaxBody)
+	o.MaxBody = cmp.Or(o.MaxBody, c.Frontend.MaxBody, DefaultMaxBody)
 	o.TrustedCA = cmp.Or(o.TrustedCA, DefaultTrustedCA)
 	if o.RouteChain == nil {
 		o.RouteChain = func(*config.Route) *Chain { return nil }
