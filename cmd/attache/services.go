@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,7 +60,7 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 		xdsDefault, extProcDefault = "", ""
 		fs.StringVar(&f.envoyPath, "envoy", "", "the Envoy executable, a `PATH`; default $ENVOY_PATH, then envoy on PATH")
 		fs.StringVar(&f.envoyAdmin, "envoy-admin", "", "where Envoy's own admin interface listens, an `ADDR`; default a private socket")
-		fs.IntVar(&f.concurrency, "concurrency", 0, "worker threads of Envoy; 0 is one per CPU")
+		fs.IntVar(&f.concurrency, "concurrency", 0, "worker threads of Envoy; 0 is config.workerThreads, or one per CPU")
 	}
 	private := ""
 	if f.runsEnvoy {
@@ -67,8 +69,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.StringVar(&f.xds, "xds", xdsDefault, "where the xDS service listens, an `ADDR`: host:port or unix:/path"+private)
 	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
 	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`; default the same")
-	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
-	fs.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
+	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last good configuration for a restart")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
@@ -77,12 +79,28 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	if fs.NArg() > 0 {
 		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
 	}
+	f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
 	s := &services{flags: f, log: log, stderr: stderr}
 	return s.run(ctx, stdout)
+}
+
+// logDefaults fills in what the command line does not say about the log. The
+// mistakes of the file are told later.
+func (f *serviceFlags) logDefaults() {
+	var p config.Process
+	if f.logLevel == "" || f.logFormat == "" {
+		if src, err := readFile(f.file); err == nil {
+			if c, err := config.Parse(f.file, src, config.Options{}); err == nil {
+				p = c.Process
+			}
+		}
+	}
+	f.logLevel = cmp.Or(f.logLevel, p.LogLevel, "info")
+	f.logFormat = cmp.Or(f.logFormat, p.LogFormat, "text")
 }
 
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
@@ -181,6 +199,10 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	if err := s.app.start(); err != nil {
 		printMistakes(s.stderr, err)
 		return exitConfig
+	}
+
+	if p := s.app.current().Config.Process; !s.flags.runsEnvoy && cmp.Or(p.WorkerThreads, p.WorkerPercent) > 0 {
+		s.log.Warn("config.workerThreads has no effect here: the Envoys that join are started elsewhere, with --concurrency")
 	}
 
 	xdsServer := grpc.NewServer(xds.ServerOptions()...)
@@ -288,12 +310,18 @@ func (s *services) runEnvoy(ctx context.Context, b envoy.Binary, xdsAddr string,
 	p := envoy.Process{
 		Binary:      b,
 		Bootstrap:   bootstrap,
-		Concurrency: s.flags.concurrency,
+		Concurrency: cmp.Or(s.flags.concurrency, workerThreads(s.app.current().Config.Process, runtime.NumCPU())),
 		Stdout:      stdout,
 		Stderr:      s.stderr,
 		Log:         s.log,
 	}
 	return p.Run(ctx)
+}
+
+// workerThreads is the number of threads for so many processors; 0 leaves it to
+// Envoy. A share is rounded up.
+func workerThreads(p config.Process, processors int) int {
+	return cmp.Or(p.WorkerThreads, (processors*p.WorkerPercent+99)/100)
 }
 
 // stopGracefully lets streams finish, within bounds.
