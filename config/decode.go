@@ -18,7 +18,8 @@ import (
 // among the others. A second tag `old:"a b"` lists earlier spellings, which are
 // warned of. `enum:"a b"` lists the words that a string may be, or each item of
 // a list or a map, `enumNotYet:"c"` those that agentgateway has and Attaché does
-// not.
+// not; `words:"a b"` lists words for the schema only, where the resolver has better
+// answers to others.
 //
 // The tags of a blank field speak of the whole mapping: `oneOf:"a b"` wants
 // exactly one of the keys, `atMostOne:"a b"` no two of them, `word:"a"` lists
@@ -35,6 +36,8 @@ type decoder struct {
 	// deprecated are the remarks about old spellings, renames what they are about.
 	deprecated []*Error
 	renames    []rename
+	// public, if not nil, gets the scalars that may be shown; see [Source].
+	public map[*node]bool
 	// unsupported tells that what is decoded stands below a key that is not
 	// supported: one error says so.
 	unsupported bool
@@ -60,6 +63,9 @@ func (d *decoder) decode(n *node, into any) { d.value(n, reflect.ValueOf(into).E
 func (d *decoder) value(n *node, v reflect.Value) {
 	if d.full() {
 		return
+	}
+	if d.public != nil && n.kind == scalarNode && isPublic(v.Type()) {
+		d.public[n] = true
 	}
 	if reflect.PointerTo(v.Type()).Implements(selfDecoderType) {
 		v.Addr().Interface().(selfDecoder).decodeNode(d, n)
@@ -155,7 +161,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 	}
 	s := shapeOf(v.Type())
 	if n.kind != mappingNode {
-		d.notAMapping(n, s)
+		d.notAMapping(n, s, holdsSecret(v.Type()))
 		return
 	}
 	said := func(key keyPlace, child *node, kind Kind, format string, args ...any) *Error {
@@ -189,8 +195,13 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			d.add(said(key, child, Unsupported, notYetMessage))
 			d.unsupported = true
 		}
+		public := d.public
+		if field.notYet {
+			d.public = nil
+		}
 		into := v.FieldByIndex(field.index)
 		d.value(child, into)
+		d.public = public
 		if len(field.enum) > 0 {
 			d.words(child, into.Kind(), field)
 		}
@@ -207,10 +218,14 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 }
 
 // notAMapping reports what stands in the place of a mapping.
-func (d *decoder) notAMapping(n *node, s shape) {
+func (d *decoder) notAMapping(n *node, s shape, secret bool) {
+	found := n.what()
+	if n.kind == scalarNode && secret {
+		found = "a single value" // which may be the secret
+	}
 	switch {
 	case n.kind != scalarNode || !slices.Contains(s.words, n.value):
-		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), n.what())
+		d.errorf(n, Invalid, "expected a mapping with %s, found %s", alternatives(s.names), found)
 	case !d.unsupported:
 		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected a mapping with %s", alternatives(s.names))
 	}

@@ -30,7 +30,8 @@ const (
 	Conflict Kind = "conflict"
 	// Unreachable: something that can never take effect.
 	Unreachable Kind = "unreachable"
-	// Deprecated: an old spelling. It is only ever warned of.
+	// Deprecated is for old spellings, which are only ever warned of. (A colon here
+	// would tell Go that the constant is.)
 	Deprecated Kind = "deprecated"
 )
 

@@ -4,6 +4,7 @@ package config
 // the words of its releases v0.10 to v1.4, plus F5's processors and profiles.
 // resolve.go turns them into the model.
 
+// file is the whole document.
 type file struct {
 	// FrontendPolicies are settings for the connections of clients, for access logs
 	// and for traces.
@@ -20,8 +21,11 @@ type file struct {
 	// UI serves agentgateway's user interface.
 	UI *fileUI `yaml:"ui,notyet"`
 
+	// Config holds settings of the process itself, which are read once, at start.
 	Config *fileConfig `yaml:"config"`
-	Binds  []fileBind  `yaml:"binds"`
+	// Binds are the ports that Envoy listens on.
+	// Envoy: each is a listener, listener/<port>, with a route table, routes/<port>.
+	Binds []fileBind `yaml:"binds"`
 	// Gateways are named ports: v1.4's way to write binds.
 	// Envoy: a listener each.
 	Gateways map[string]fileGateway `yaml:"gateways"`
@@ -35,12 +39,23 @@ type file struct {
 	// Policies are attached to what they name as their target. A route's own
 	// policy of the same kind wins, then what targets the rule, the route, the
 	// listener and the gateway.
-	Policies        []fileTargetedPolicy `yaml:"policies"`
-	GatewayPolicies []fileGatewayPolicy  `yaml:"gatewayPolicies"`
-	Processors      []fileProcessor      `yaml:"processors"`
-	Profiles        []fileProfile        `yaml:"profiles"`
+	Policies []fileTargetedPolicy `yaml:"policies"`
+	// GatewayPolicies attach policies to whole gateways or listeners, as in v0.10.
+	// Envoy: the filters of the routes that have none of their own, and of the 404.
+	// Differs: a route's extProc replaces the gateway's, as the v0.10 guide says;
+	// released agentgateways run both.
+	GatewayPolicies []fileGatewayPolicy `yaml:"gatewayPolicies"`
+	// Processors are F5's: what may run in a profile. A step names one of them.
+	// Differs: F5's section; agentgateway has none.
+	Processors []fileProcessor `yaml:"processors"`
+	// Profiles are F5's: chains of steps, which look at requests and responses.
+	// extProc names the one that runs.
+	// Differs: F5's section; agentgateway has none.
+	Profiles []fileProfile `yaml:"profiles"`
 }
 
+// fileConfig holds settings of the process. Edits take effect at the next start,
+// and the log says so.
 type fileConfig struct {
 	// ConnectionTerminationDeadline bounds how long connections are
 	// waited for at the end of the process.
@@ -101,11 +116,24 @@ type fileConfig struct {
 	// HBONE are settings for the tunnels of a mesh.
 	HBONE *fileHBONE `yaml:"hbone,notyet"`
 
-	AdminAddr     string   `yaml:"adminAddr"`
-	StatsAddr     string   `yaml:"statsAddr"`
-	ReadinessAddr string   `yaml:"readinessAddr"`
-	EnableIPv6    *bool    `yaml:"enableIpv6"`
-	DNS           *fileDNS `yaml:"dns"`
+	// AdminAddr is where status and decision records are served: ip:port,
+	// localhost:port, unix:/path or off. $ADMIN_ADDR wins over it.
+	// Default: localhost:15000.
+	AdminAddr string `yaml:"adminAddr"`
+	// StatsAddr is where Prometheus metrics are served, at /metrics and
+	// /stats/prometheus. $STATS_ADDR wins over it.
+	// Default: 0.0.0.0:15020.
+	StatsAddr string `yaml:"statsAddr"`
+	// ReadinessAddr is where /healthz/ready is served. $READINESS_ADDR wins over it.
+	// Default: 0.0.0.0:15021.
+	ReadinessAddr string `yaml:"readinessAddr"`
+	// EnableIPv6 makes listeners dual-stack and lets names of backends have IPv6
+	// addresses. $IPV6_ENABLED wins over it.
+	// Default: true.
+	// Envoy: the address of each listener, [::] with ipv4_compat or 0.0.0.0.
+	EnableIPv6 *bool `yaml:"enableIpv6"`
+	// DNS tells how names of backends are resolved.
+	DNS *fileDNS `yaml:"dns"`
 	// Backend are settings for the connections to all backends.
 	Backend *fileProcessBackend `yaml:"backend"`
 	// Listener is how releases up to 0.10 wrote frontendPolicies.http and
@@ -131,16 +159,31 @@ type fileConfig struct {
 	Storage *fileStorage `yaml:"storage"`
 }
 
+// fileDNS tells how names of backends are resolved.
 type fileDNS struct {
 	// EDNS0 allows long answers from name servers.
 	EDNS0 *bool `yaml:"edns0,notyet"`
 
-	LookupFamily string `yaml:"lookupFamily"`
+	// LookupFamily tells which kinds of addresses are asked for. Auto is V4Preferred
+	// with IPv6, and V4Only without. $DNS_LOOKUP_FAMILY wins over it.
+	// Default: Auto.
+	// Envoy: dns_lookup_family of each cluster.
+	LookupFamily string `yaml:"lookupFamily" words:"All Auto V4Preferred V4Only V6Only"`
 }
 
+// fileBind is one port.
 type fileBind struct {
-	Port      uint16         `yaml:"port,required"`
-	Address   string         `yaml:"address"`
+	// Port is the TCP port, from 1 to 65535, once in the file.
+	// Envoy: the address of the listener.
+	Port uint16 `yaml:"port,required"`
+	// Address is the one IP address to listen on, or localhost.
+	// Default: every address of the machine.
+	// Envoy: the address of the listener.
+	// Differs: Attaché's own.
+	Address string `yaml:"address"`
+	// Listeners share the port and differ by hostname. The most specific one takes a
+	// request.
+	// Envoy: virtual hosts of the port's route table.
 	Listeners []fileListener `yaml:"listeners,required"`
 	// TunnelProtocol is what a connection begins with: direct is nothing, proxy
 	// is a PROXY protocol header, which tells the address of the client: of
@@ -153,13 +196,24 @@ type fileBind struct {
 	Mode string `yaml:"mode" enum:"standard" enumNotYet:"internal"`
 }
 
+// fileListener is one hostname on a port.
 type fileListener struct {
 	// Namespace is the namespace of the listener's name.
 	Namespace string `yaml:"namespace,notyet"`
 
-	Name        string `yaml:"name"`
+	// Name labels the listener, and is unique on its port.
+	// Default: listener<index>.
+	Name string `yaml:"name"`
+	// GatewayName is what gatewayPolicies name as their target.
+	// Default: bind/<port>, which is also found as default.
+	// Differs: agentgateway had this key up to v0.11.0.
 	GatewayName string `yaml:"gatewayName"`
-	Hostname    string `yaml:"hostname"`
+	// Hostname is the host that the listener takes: an exact name, or *.example.com
+	// for every name below.
+	// Default: every host.
+	// Envoy: the domains of its virtual hosts. Ports in the Host header do not
+	// count.
+	Hostname string `yaml:"hostname"`
 	// Protocol is what clients speak: HTTP and HTTPS requests go by routes, TCP
 	// and TLS connections by tcpRoutes. TLS with tls ends the encryption here;
 	// without it, connections pass through as they are. The listeners of a port
@@ -171,8 +225,11 @@ type fileListener struct {
 	// listener of the port.
 	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP" enumNotYet:"HBONE"`
 	// TLS holds the certificate: required for HTTPS, optional for TLS.
-	TLS    *fileServerTLS `yaml:"tls"`
-	Routes []fileRoute    `yaml:"routes"`
+	TLS *fileServerTLS `yaml:"tls"`
+	// Routes tell which requests go where. A listener without them answers 404.
+	// Envoy: the routes of its virtual hosts, in agentgateway's order of precedence.
+	// Differs: agentgateway refuses a listener without routes.
+	Routes []fileRoute `yaml:"routes"`
 	// TCPRoutes say where connections go. Required for TCP and TLS; [] closes
 	// every connection.
 	TCPRoutes []fileTCPRoute `yaml:"tcpRoutes"`
@@ -180,6 +237,7 @@ type fileListener struct {
 	Policies *fileGatewayPhase `yaml:"policies"`
 }
 
+// fileRoute sends the requests that one of its matches accepts to its backends.
 type fileRoute struct {
 	// Name labels the route in access logs and statistics, and is what policies
 	// refer to.
@@ -195,21 +253,60 @@ type fileRoute struct {
 	// Default: default.
 	RuleName string `yaml:"ruleName"`
 
-	Hostnames []string      `yaml:"hostnames"`
-	Matches   []fileMatch   `yaml:"matches"`
-	Policies  *filePolicies `yaml:"policies"`
-	Backends  []fileBackend `yaml:"backends"`
+	// Hostnames are the hosts of the route: exact names or *.example.com. More
+	// specific ones come first, and a request that none of their routes matches
+	// falls through to less specific ones.
+	// Default: every host of the listener.
+	// Envoy: a virtual host for each, which repeats the routes of the less specific
+	// ones.
+	Hostnames []string `yaml:"hostnames"`
+	// Matches are alternatives. An exact path comes before the others, then the
+	// longer pattern, a method, more headers, more query parameters, and the name of
+	// the route.
+	// Default: the path prefix /.
+	// Envoy: a route for each, sorted.
+	Matches []fileMatch `yaml:"matches"`
+	// Policies are what is done with the requests of the route.
+	// Envoy: the filters of the route's own chain, so that an edit drains no
+	// connection.
+	Policies *filePolicies `yaml:"policies"`
+	// Backends are where requests go. They share them by weight. Without one the
+	// answer is 500, no valid backends.
+	// Envoy: a cluster for each.
+	Backends []fileBackend `yaml:"backends"`
 }
 
+// fileMatch is a set of conditions that must all hold.
 type fileMatch struct {
-	Path    *filePath        `yaml:"path"`
-	Method  string           `yaml:"method"`
+	// Path is a condition on the path, without its query.
+	// Default: the path prefix /.
+	// Differs: Envoy first resolves dot segments and double slashes, and redirects a
+	// path with an escaped slash; agentgateway compares the path as it came.
+	Path *filePath `yaml:"path"`
+	// Method is the HTTP method, in upper case as clients send it.
+	// Default: every method.
+	// Envoy: a condition on the header :method.
+	Method string `yaml:"method"`
+	// Headers are conditions on headers. One of several values of a header suffices.
+	// Default: none.
+	// Envoy: headers of the route's match.
 	Headers []fileValueMatch `yaml:"headers"`
-	Query   []fileValueMatch `yaml:"query"`
+	// Query are conditions on query parameters.
+	// Default: none.
+	// Envoy: query_parameters of the route's match.
+	// Differs: values are compared as they stand in the URL, not percent-decoded,
+	// and the first of a repeated parameter counts, not the last.
+	Query []fileValueMatch `yaml:"query"`
 }
 
+// filePath is exactly one of these.
 type filePath struct {
-	Exact      *string `yaml:"exact"`
+	// Exact is the whole path.
+	// Envoy: path.
+	Exact *string `yaml:"exact"`
+	// PathPrefix is the first segments of the path: /foo matches /foo and /foo/bar,
+	// not /foobar. Trailing slashes do not count.
+	// Envoy: path_separated_prefix.
 	PathPrefix *string `yaml:"pathPrefix"`
 	// Regex matches the whole path, in RE2's syntax. Early releases had a list of
 	// the expression and its length.
@@ -228,16 +325,28 @@ func (f *filePattern) decodeNode(d *decoder, n *node) {
 	d.decode(n, (*string)(f))
 }
 
+// fileValueMatch is a condition on a header or a query parameter.
 type fileValueMatch struct {
-	Name  string    `yaml:"name,required"`
+	// Name is that of the header, in any case, or of the query parameter. For
+	// headers also :method, :path, :authority or :scheme.
+	Name string `yaml:"name,required"`
+	// Value is what the value must be.
 	Value fileValue `yaml:"value,required"`
 }
 
+// fileValue is exactly one of these.
 type fileValue struct {
+	// Exact is the whole value.
+	// Envoy: exact.
 	Exact *string `yaml:"exact"`
+	// Regex is a regular expression, in RE2 syntax, for the whole value.
+	// Envoy: safe_regex.
+	// Differs: the whole value is tried with every alternative, so that a|ab matches
+	// ab.
 	Regex *string `yaml:"regex"`
 }
 
+// filePolicies are what is done with the requests of a route.
 type filePolicies struct {
 	// MCPAuthorization decides by rules which tools, prompts and resources an
 	// MCP client may use.
@@ -280,7 +389,11 @@ type filePolicies struct {
 	// Default: the backends answer.
 	DirectResponse *fileDirectResponse `yaml:"directResponse"`
 
+	// ExtProc shows requests and responses to somebody's ext_proc server, or to a
+	// profile of this file.
+	// Envoy: the filter route.extProc of the route's chain.
 	ExtProc *fileExtProc `yaml:"extProc"`
+	// Timeout bounds the time that a request may take.
 	Timeout *fileTimeout `yaml:"timeout"`
 	// AI sets what is done to the requests of ai backends. Its fields are merged
 	// one by one: those of the backend win over those of the route.
@@ -290,7 +403,11 @@ type filePolicies struct {
 	// BackendAuth is how we authenticate to the backend.
 	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
-	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
+	// BackendTLS encrypts connections to the backends of the route. One in the
+	// policies of a backend wins over it.
+	// Default: plain text; a provider at its own host is always encrypted.
+	// Envoy: the transport socket of the backend's cluster.
+	BackendTLS *fileBackendTLS `yaml:"backendTLS"`
 
 	// RequestHeaderModifier changes headers of requests: it adds, then sets,
 	// then removes. Values are literal.
@@ -325,12 +442,19 @@ type filePolicies struct {
 	Buffer *fileBuffer `yaml:"buffer"`
 }
 
+// fileGatewayPolicy attaches a policy to a gateway or a listener.
 type fileGatewayPolicy struct {
-	Name   string             `yaml:"name"`
-	Target fileTarget         `yaml:"target,required"`
+	// Name labels the policy for its readers.
+	// Default: none.
+	Name string `yaml:"name"`
+	// Target is what the policy is for.
+	Target fileTarget `yaml:"target,required"`
+	// Policy is what is done. A policy for a listener beats one for its gateway; two
+	// for one target are an error.
 	Policy fileGatewayActions `yaml:"policy,required"`
 }
 
+// fileTarget is exactly one of these.
 type fileTarget struct {
 	// Route is a route.
 	Route string `yaml:"route,notyet"`
@@ -343,19 +467,29 @@ type fileTarget struct {
 	// SubBackend is <backend>/<provider>.
 	SubBackend string `yaml:"subBackend,notyet"`
 
-	Gateway  string `yaml:"gateway"`
+	// Gateway is the gatewayName of listeners; bind/<port> or default for those that
+	// have none.
+	Gateway string `yaml:"gateway"`
+	// Listener is one listener, by <listener>/<gatewayName> or by its name alone.
+	// Differs: the name alone is Attaché's own.
 	Listener string `yaml:"listener"`
 }
 
+// fileGatewayActions are the policies that a gateway can have.
 type fileGatewayActions struct {
 	// JWTAuth verifies the client's token.
 	JWTAuth *fileJWTAuth `yaml:"jwtAuth,notyet"`
 	// Transformations edit requests and responses by expressions.
 	Transformations *conditional[fileTransformations] `yaml:"transformations,notyet"`
 
+	// ExtProc shows the requests of routes without an extProc of their own, and
+	// those that match no route. For the latter it fails open.
+	// Envoy: the filter route.extProc of the routes' chains.
+	// Differs: the route's extProc replaces it; released agentgateways run both.
 	ExtProc *fileExtProc `yaml:"extProc"`
 }
 
+// fileBackend is exactly one of host and ai, with what goes with it.
 type fileBackend struct {
 	_ struct{} `word:"invalid"`
 
@@ -375,17 +509,34 @@ type fileBackend struct {
 	// Invalid answers every request with an error.
 	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
+	// Weight is the share of the requests; 0 is none.
+	// Default: 1.
+	// Envoy: weighted_clusters, where the route has several backends.
 	Weight *uint32 `yaml:"weight"`
-	Name   string  `yaml:"name"` // ours, for services
-	Host   string  `yaml:"host"`
+	// Name is that by which services of a profile find the backend. A backend of
+	// kind ai has it in ai.name.
+	// Default: backend<index>.
+	// Differs: Attaché's own.
+	Name string `yaml:"name"`
+	// Host is the address: host:port, [ipv6]:port or unix:/path. A named backend
+	// gets its own name as the Host header, without the port; the others get the
+	// client's.
+	// Envoy: a cluster, STATIC for an IP address or a socket, STRICT_DNS for a name,
+	// with auto_host_rewrite.
+	Host string `yaml:"host"`
 	// RouteGroup hands the route's requests to a group; it is then the only
 	// backend.
 	// Envoy: routes that match what both match.
-	RouteGroup string               `yaml:"routeGroup"`
-	AI         *fileAI              `yaml:"ai"`
-	Policies   *fileBackendPolicies `yaml:"policies"`
+	RouteGroup string `yaml:"routeGroup"`
+	// AI is a model provider.
+	// Envoy: a cluster for the provider. Attaché's ext_proc service sets the model,
+	// and never fails open.
+	AI *fileAI `yaml:"ai"`
+	// Policies are for this backend only, and win over those of the route.
+	Policies *fileBackendPolicies `yaml:"policies"`
 }
 
+// fileBackendPolicies are what is done with the requests to one backend.
 type fileBackendPolicies struct {
 	// RequestRedirect answers with a redirect.
 	RequestRedirect *fileRedirect `yaml:"requestRedirect,notyet"`
@@ -424,7 +575,10 @@ type fileBackendPolicies struct {
 	// BackendAuth is how we authenticate to the backend.
 	// Default: what the client sent is passed on.
 	BackendAuth *fileBackendAuth `yaml:"backendAuth"`
-	BackendTLS  *fileBackendTLS  `yaml:"backendTLS"`
+	// BackendTLS encrypts connections to the backend.
+	// Default: that of the route.
+	// Envoy: the transport socket of the cluster.
+	BackendTLS *fileBackendTLS `yaml:"backendTLS"`
 
 	// RequestHeaderModifier changes headers of the requests that go to this
 	// backend, after the policies of the route.
@@ -439,6 +593,8 @@ type fileBackendPolicies struct {
 	ResponseHeaderModifier *fileHeaderModifier `yaml:"responseHeaderModifier"`
 }
 
+// fileBackendTLS encrypts connections to a backend. An empty mapping verifies
+// the name of the backend with the system's roots.
 type fileBackendTLS struct {
 	// Hostname is the name to ask for and to verify.
 	// Default: the host.
@@ -458,52 +614,125 @@ type fileBackendTLS struct {
 	// SPIFFE verifies an identity in place of a name.
 	SPIFFE *fileEmpty `yaml:"spiffe,notyet"`
 
-	Root       string `yaml:"root"`
-	Cert       string `yaml:"cert"`
-	Key        string `yaml:"key"`
-	MinVersion string `yaml:"minVersion"` // ours
+	// Root is a PEM file with the certificates that verify the backend in place of
+	// the system's. The file is watched.
+	// Default: the system's.
+	// Envoy: trusted_ca.
+	Root string `yaml:"root"`
+	// Cert is a PEM file with the client's certificate, for mTLS; it goes with key.
+	// The file is watched.
+	// Default: none.
+	// Envoy: a certificate by SDS.
+	Cert string `yaml:"cert"`
+	// Key is a PEM file with the private key of cert. The file is watched.
+	// Default: none.
+	// Envoy: a certificate by SDS.
+	Key string `yaml:"key"`
+	// MinVersion is the lowest version of TLS.
+	// Default: v1.2.
+	// Envoy: tls_minimum_protocol_version.
+	// Differs: Attaché's own.
+	MinVersion string `yaml:"minVersion" words:"v1.2 v1.3"`
 }
 
 // The types of F5's two sections serve F5's own file as well. Timeout, failureMode
 // and mode are ours.
 
+// fileProcessor is something that may look at requests and responses.
 type fileProcessor struct {
-	Name        string       `yaml:"name,required"`
-	Type        string       `yaml:"type,required"`
-	Config      Raw          `yaml:"config"`
-	Params      Raw          `yaml:"params"`
-	Timeout     fileDuration `yaml:"timeout"`
-	FailureMode string       `yaml:"failureMode"`
+	// Name is unique; steps refer to it.
+	Name string `yaml:"name,required"`
+	// Type is the kind of processor, such as system-prompt, reject or external; see
+	// extprocsvc/processors.
+	Type string `yaml:"type,required"`
+	// Config says where an external processor is.
+	Config Raw `yaml:"config"`
+	// Params are the defaults of the steps that run the processor. The rights
+	// annotate (default true), modify and reject (default false) are among them; the
+	// others belong to the type.
+	// Default: none.
+	Params Raw `yaml:"params"`
+	// Timeout bounds one call.
+	// Default: 5s.
+	// Differs: Attaché's own.
+	Timeout fileDuration `yaml:"timeout"`
+	// FailureMode is what happens to a request when a step of this processor fails
+	// or takes too long: failClosed refuses it, failOpen goes on without the step.
+	// Default: that of the profile.
+	// Differs: Attaché's own.
+	FailureMode string `yaml:"failureMode" words:"failClosed failOpen"`
 }
 
+// fileProfile is a chain of steps.
 type fileProfile struct {
 	_ struct{} `refused:"outputStages"`
 
-	Name           string          `yaml:"name,required"`
-	Models         []fileModel     `yaml:"models"`
-	InputStages    []fileStage     `yaml:"inputStages"`
-	Services       []fileService   `yaml:"services"`
-	ResponseStages []fileStage     `yaml:"responseStages"`
-	Limits         []Raw           `yaml:"limits"`
-	Concurrency    fileConcurrency `yaml:"concurrency"`
-	Mode           string          `yaml:"mode"`
-	FailureMode    string          `yaml:"failureMode"`
+	// Name is unique; extProc refers to it.
+	Name string `yaml:"name,required"`
+	// Models are those that clients may name; others are 404. With an empty list
+	// requests must not name one, or are 400.
+	// Default: any model, or none. In F5's own file: the empty list.
+	Models []fileModel `yaml:"models"`
+	// InputStages run on the request, in order.
+	// Default: none.
+	InputStages []fileStage `yaml:"inputStages"`
+	// Services choose the backend: the first whose selector holds. If none does, the
+	// answer is 503.
+	// Default: the backends share the requests by weight. In F5's own file it is
+	// required.
+	// Envoy: a route for each, which only Attaché can choose.
+	Services []fileService `yaml:"services"`
+	// ResponseStages run on the model's complete answer, in order. Requests for a
+	// stream are then refused with 400.
+	// Default: none.
+	ResponseStages []fileStage `yaml:"responseStages"`
+	// Limits must be empty: F5 has not published what they mean.
+	Limits []Raw `yaml:"limits"`
+	// Concurrency is the default of the stages: 0 for one step after the other,
+	// parallel for all at once.
+	// Default: 0.
+	Concurrency fileConcurrency `yaml:"concurrency"`
+	// Mode tells whether the profile acts. With observe it runs and records
+	// everything and enforces nothing.
+	// Default: enforce.
+	// Differs: Attaché's own.
+	Mode string `yaml:"mode" words:"enforce observe"`
+	// FailureMode is that of the steps whose processor has none.
+	// Default: that of extProc.
+	// Differs: Attaché's own.
+	FailureMode string `yaml:"failureMode" words:"failClosed failOpen"`
 }
 
+// fileModel is a model that clients may name.
 type fileModel struct {
+	// Name is what clients write as model.
 	Name string `yaml:"name,required"`
 }
 
+// fileService chooses a backend.
 type fileService struct {
-	Name     string        `yaml:"name,required"`
+	// Name is that of a backend of every route that runs the profile: its ai.name,
+	// its name, or backend<index>. In F5's own file it is that of an entry of
+	// services.
+	Name string `yaml:"name,required"`
+	// Selector is over tags, or of type input.model.
+	// Default: the service is always chosen.
 	Selector *fileSelector `yaml:"selector"`
 }
 
+// fileStage is a group of steps.
 type fileStage struct {
-	Name        string          `yaml:"name,required"`
-	Selector    *fileSelector   `yaml:"selector"`
+	// Name labels the stage in logs and records.
+	Name string `yaml:"name,required"`
+	// Selector is over the tags gathered so far.
+	// Default: the stage always runs.
+	Selector *fileSelector `yaml:"selector"`
+	// Concurrency tells whether the steps run one after the other, 0, or all at
+	// once, parallel; they then must not modify.
+	// Default: that of the profile.
 	Concurrency fileConcurrency `yaml:"concurrency"`
-	Steps       []fileStep      `yaml:"steps,required"`
+	// Steps run in order. The first rejection in that order wins.
+	Steps []fileStep `yaml:"steps,required"`
 }
 
 // fileConcurrency is "parallel", or 0 for one step after the other, as F5's log
@@ -520,19 +749,41 @@ func (c *fileConcurrency) decodeNode(d *decoder, n *node) {
 	}
 }
 
+// fileSelector is a condition on tags, a header, a claim or a model.
 type fileSelector struct {
-	Type    string   `yaml:"type"`
-	Operand string   `yaml:"operand"`
-	Key     string   `yaml:"key"`
-	Values  []string `yaml:"values"`
-	Tags    []string `yaml:"tags"`
+	// Type tells what is looked at: header and jwt where a profile is chosen,
+	// input.model where a service is.
+	// Default: tags.
+	Type string `yaml:"type" words:"header jwt input.model"`
+	// Operand tells how many must be there: one (any, or), all of them (all, and) or
+	// none (none, not).
+	// Default: any.
+	Operand string `yaml:"operand" words:"any or all and none not"`
+	// Key is the name of the header, in any case, or of the claim.
+	Key string `yaml:"key"`
+	// Values are compared with those of the header or the claim, or with the model
+	// that the client named, byte by byte.
+	Values []string `yaml:"values"`
+	// Tags are written key:value. Their case does not count.
+	Tags []string `yaml:"tags"`
 }
 
+// fileStep runs one processor.
 type fileStep struct {
 	_ struct{} `refused:"selector"`
 
-	Name    string       `yaml:"name,required"`
-	Params  Raw          `yaml:"params"`
+	// Name is that of the processor.
+	Name string `yaml:"name,required"`
+	// Params replace those of the processor, key by key.
+	// Default: none.
+	Params Raw `yaml:"params"`
+	// Timeout bounds the call.
+	// Default: that of the processor.
+	// Differs: Attaché's own.
 	Timeout fileDuration `yaml:"timeout"`
-	Mode    string       `yaml:"mode"`
+	// Mode tells whether the step acts. With observe it runs, is recorded and
+	// enforces nothing, as every step of a profile that observes.
+	// Default: enforce.
+	// Differs: Attaché's own.
+	Mode string `yaml:"mode" words:"enforce observe"`
 }

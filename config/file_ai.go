@@ -66,6 +66,7 @@ type fileProvider struct {
 	Custom *fileCustomProvider `yaml:"custom"`
 }
 
+// fileOpenAI holds the settings of OpenAI's API.
 type fileOpenAI struct {
 	// Moderation is OpenAI's own moderation of requests.
 	Moderation *fileModeration `yaml:"moderation,notyet"`

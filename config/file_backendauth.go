@@ -51,6 +51,7 @@ type fileKey struct {
 	node     *node
 }
 
+// fileKeyMapping is exactly one of these.
 type fileKeyMapping struct {
 	// File is the path of a file with the key. Space around it is cut off.
 	File string `yaml:"file"`

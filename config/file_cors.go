@@ -1,7 +1,5 @@
 package config
 
-import "time"
-
 // fileCORS answers the questions that browsers ask before a script may use
 // another origin.
 type fileCORS struct {
@@ -31,17 +29,5 @@ type fileCORS struct {
 	// MaxAge is how long a browser may remember the answer to a preflight, in
 	// whole seconds; 0s for not at all.
 	// Default: left to the browser.
-	MaxAge *fileAge `yaml:"maxAge"`
-}
-
-// fileAge is a duration that may be none.
-type fileAge time.Duration
-
-func (f *fileAge) decodeNode(d *decoder, n *node) {
-	span, err := time.ParseDuration(n.value)
-	if n.kind != scalarNode || n.tag != "!!str" || err != nil || span < 0 {
-		d.errorf(n, Invalid, "expected a duration such as 0s, 10m or 24h, found %s", n.what())
-		return
-	}
-	*f = fileAge(span)
+	MaxAge *fileSpan `yaml:"maxAge"`
 }

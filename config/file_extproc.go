@@ -168,7 +168,7 @@ type fileAuthentication struct {
 	// SigningKeyFile is the file with the key that verifies tokens.
 	SigningKeyFile string `yaml:"jwtSigningKeyFile"`
 	// SigningKeyType is the algorithm, such as ES256.
-	SigningKeyType string `yaml:"jwtSigningKeyType"`
+	SigningKeyType string `yaml:"jwtSigningKeyType" words:"HS256 HS384 HS512 RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA"`
 	// AllowUnverified reads tokens without verifying them.
 	// Default: false.
 	AllowUnverified bool `yaml:"insecureAllowUnverifiedJWT"`
