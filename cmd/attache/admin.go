@@ -70,7 +70,7 @@ func (s *services) status() statusReport {
 			Hash:         state.Digest,
 			LoadedAt:     state.LoadedAt,
 			Synchronized: state.Refused == nil,
-			Mistakes:     mistakesOf(config.Errors(state.Refused)),
+			Mistakes:     mistakesOf(config.Errors(state.Refused), severityError),
 		},
 		XDS: s.app.xds.Status(),
 	}
@@ -87,7 +87,7 @@ func (s *services) status() statusReport {
 		r.Config.RefusedAt = &state.RefusedAt
 	}
 	if state.Config != nil {
-		r.Config.Warnings = mistakesOf(state.Config.Warnings)
+		r.Config.Warnings = mistakesOf(state.Config.Warnings, severityWarning)
 	}
 	return r
 }

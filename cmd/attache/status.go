@@ -57,7 +57,7 @@ func printStatus(w io.Writer, r *statusReport) {
 		}
 	}
 	for _, m := range r.Config.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", m)
+		fmt.Fprintln(w, m)
 	}
 	for _, n := range r.XDS.Nodes {
 		state := "has not acknowledged everything"

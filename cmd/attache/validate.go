@@ -11,31 +11,6 @@ import (
 	"github.com/attache-dev/attache/translator"
 )
 
-// mistake is one error as --json prints it.
-type mistake struct {
-	File    string      `json:"file"`
-	Line    int         `json:"line,omitempty"`
-	Column  int         `json:"column,omitempty"`
-	Path    string      `json:"path,omitempty"`
-	Kind    config.Kind `json:"kind"`
-	Message string      `json:"message"`
-	Warning bool        `json:"warning,omitempty"`
-}
-
-// String is the mistake as a line of text.
-func (m mistake) String() string {
-	e := config.Error{File: m.File, Line: m.Line, Column: m.Column, Path: m.Path, Kind: m.Kind, Msg: m.Message}
-	return e.Error()
-}
-
-func mistakesOf(errs []*config.Error) []mistake {
-	var all []mistake
-	for _, e := range errs {
-		all = append(all, mistake{File: e.File, Line: e.Line, Column: e.Column, Path: e.Path, Kind: e.Kind, Message: e.Msg})
-	}
-	return all
-}
-
 func validateCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var files fileList
 	fs := flags("validate", "[-f] FILE...", stderr)
@@ -68,23 +43,15 @@ func validateCommand(ctx context.Context, args []string, stdout, stderr io.Write
 			err = askEnvoy(ctx, *binary, file, b.resources)
 		}
 		bad = bad || err != nil
-		report := func(e *config.Error, warning bool) {
-			mistakes = append(mistakes, mistake{e.File, e.Line, e.Column, e.Path, e.Kind, e.Msg, warning})
-			if *asJSON {
-				return
-			}
-			if warning {
-				fmt.Fprintf(stderr, "%s: warning: %s\n", e.Place(), e.Msg)
-			} else {
-				fmt.Fprintln(stderr, e)
-			}
-		}
-		for _, e := range config.Errors(err) {
-			report(e, false)
-		}
+		found := mistakesOf(config.Errors(err), severityError)
 		if b != nil {
-			for _, e := range b.config.Warnings {
-				report(e, true)
+			found = append(found, mistakesOf(b.config.Warnings, severityWarning)...)
+		}
+		mistakes = append(mistakes, found...)
+		if !*asJSON && len(found) > 0 {
+			source := sourceFor(stderr, file)
+			for _, m := range found {
+				m.show(stderr, source)
 			}
 		}
 	}

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/attache-dev/attache/config"
+)
+
+func schemaCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := flags("schema", "", stderr)
+	if code, ok := parse(fs, args, stdout, stderr); !ok {
+		return code
+	}
+	if _, err := stdout.Write(config.Schema()); err != nil {
+		return fail(stderr, exitFailure, err)
+	}
+	return exitGood
+}
