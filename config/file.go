@@ -436,6 +436,9 @@ type filePolicies struct {
 	Retry *fileRetry `yaml:"retry"`
 	// Delay lets requests wait before they are sent on.
 	// Envoy: fault.
+	// Differs: they wait before extProc, and not behind it. Refused where an
+	// extProc of the gateway phase streams the bodies of requests, of which Envoy
+	// would lose parts.
 	Delay *fileDelay `yaml:"delay"`
 	// Buffer holds bodies until they are complete.
 	// Envoy: buffer.

@@ -32,8 +32,9 @@ type Filters struct {
 	BackendTimeout time.Duration
 	// Retry sends failed requests again; nil for never.
 	Retry *Retry
-	// Delay is how long each request waits. Default 0.
-	Delay time.Duration
+	// Delay is how long each request waits. Default 0. DelayPath is its place.
+	Delay     time.Duration
+	DelayPath string
 	// MaxRequestBody holds each request's body until it is complete, and refuses
 	// one with more bytes; 0 holds nothing. Default 0, or 2 MiB with "buffer".
 	MaxRequestBody uint32
@@ -156,7 +157,7 @@ func (r *resolver) filters(rt *Route, ls levels) {
 		rt.Retry = r.retry(p, f)
 	}
 	if p, f := pick(ls, "delay", func(p *filePolicies) *fileDelay { return p.Delay }); f != nil {
-		rt.Delay = r.delay(p+".duration", f.Duration)
+		rt.Delay, rt.DelayPath = r.delay(p+".duration", f.Duration), p
 	}
 	if p, f := pick(ls, "buffer", func(p *filePolicies) *fileBuffer { return p.Buffer }); f != nil {
 		rt.MaxRequestBody = r.buffer(p, f)

@@ -38,6 +38,8 @@ type extProcs struct {
 	// continues tells that our service has seen the request before, in the
 	// gateway phase.
 	continues bool
+	// streamed tells that a filter before these streams the request's body.
+	streamed bool
 }
 
 // mutationRules are what somebody's server must leave alone, beside x-envoy-*.
@@ -66,15 +68,22 @@ func (r mutationRules) proto() *mutationv3.HeaderMutationRules {
 }
 
 func (t *translation) extProcs(x extProcs) (policies []policy) {
+	streamed := x.streamed
 	if e := x.external; e != nil && e.Target != nil {
 		policies = append(policies, t.external(e, x.name, x.rules)...)
+		streamed = streamed || shows(e.Show.Request, "").streams
 	}
 	if own := x.own; own != nil {
+		mode := ownMode(own, streamed)
 		policies = append(policies, policy{
 			name:  x.ownName,
-			key:   fmt.Sprintf("own %s %v %v %v %v %v", own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues),
-			build: func() protoMessage { return t.ownExtProc(x.ownName, own, x.continues) },
+			key:   fmt.Sprintf("own %s %v %v %v %v %v %v", own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues, streamed),
+			build: func() protoMessage { return t.ownExtProc(x.ownName, own, mode, x.continues) },
 			own:   true,
+			bodies: bodies{
+				request:  passage{streams: mode.RequestBodyMode == extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED},
+				response: passage{streams: mode.ResponseBodyMode == extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED},
+			},
 		})
 	}
 	return policies
@@ -97,9 +106,10 @@ func (t *translation) external(e *config.ExtProc, name string, rules mutationRul
 		})
 	}
 	return append(policies, policy{
-		name:  name,
-		key:   fmt.Sprintf("external %s %v %#v %v", extProcTargetCluster(e), e.FailOpen, e.Show, rules),
-		build: func() protoMessage { return t.externalExtProc(e, name, rules) },
+		name:   name,
+		key:    fmt.Sprintf("external %s %v %#v %v", extProcTargetCluster(e), e.FailOpen, e.Show, rules),
+		build:  func() protoMessage { return t.externalExtProc(e, name, rules) },
+		bodies: bodies{request: shows(e.Show.Request, e.Path), response: shows(e.Show.Response, e.Path)},
 	})
 }
 
@@ -203,28 +213,7 @@ func forgetLength(show config.Processing) protoMessage {
 // ownExtProc calls our service for the phases that the chain needs. The
 // service always sets the right content-length, so it may (a wrong one would
 // be request smuggling).
-func (t *translation) ownExtProc(name string, c *Chain, continues bool) protoMessage {
-	mode := &extprocfilterv3.ProcessingMode{
-		RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
-		RequestBodyMode:     extprocfilterv3.ProcessingMode_NONE,
-		RequestTrailerMode:  extprocfilterv3.ProcessingMode_SKIP,
-		ResponseHeaderMode:  extprocfilterv3.ProcessingMode_SKIP,
-		ResponseBodyMode:    extprocfilterv3.ProcessingMode_NONE,
-		ResponseTrailerMode: extprocfilterv3.ProcessingMode_SKIP,
-	}
-	if c.ReadsBody {
-		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
-		if c.FailOpen {
-			mode.RequestBodyMode = extprocfilterv3.ProcessingMode_BUFFERED
-		}
-		// Envoy shows an empty body that trailers end only by its trailers.
-		mode.RequestTrailerMode = extprocfilterv3.ProcessingMode_SEND
-	}
-	if c.ReadsResponse {
-		mode.ResponseHeaderMode = extprocfilterv3.ProcessingMode_SEND
-		mode.ResponseBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
-		mode.ResponseTrailerMode = extprocfilterv3.ProcessingMode_SEND
-	}
+func (t *translation) ownExtProc(name string, c *Chain, mode *extprocfilterv3.ProcessingMode, continues bool) protoMessage {
 	cache := extprocfilterv3.ExternalProcessor_RETAIN
 	if c.chooses() {
 		cache = extprocfilterv3.ExternalProcessor_DEFAULT // the service clears it
@@ -257,4 +246,31 @@ func grpcService(cluster string) *corev3.GrpcService {
 
 func filter(name string, m protoMessage) *corev3.TypedExtensionConfig {
 	return &corev3.TypedExtensionConfig{Name: name, TypedConfig: mustAny(m)}
+}
+
+// ownMode is the phases that a chain of ours needs. streamed tells that a filter
+// before ours streams the request's body, see bodies.go.
+func ownMode(c *Chain, streamed bool) *extprocfilterv3.ProcessingMode {
+	mode := &extprocfilterv3.ProcessingMode{
+		RequestHeaderMode:   extprocfilterv3.ProcessingMode_SEND,
+		RequestBodyMode:     extprocfilterv3.ProcessingMode_NONE,
+		RequestTrailerMode:  extprocfilterv3.ProcessingMode_SKIP,
+		ResponseHeaderMode:  extprocfilterv3.ProcessingMode_SKIP,
+		ResponseBodyMode:    extprocfilterv3.ProcessingMode_NONE,
+		ResponseTrailerMode: extprocfilterv3.ProcessingMode_SKIP,
+	}
+	if c.ReadsBody || streamed {
+		mode.RequestBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		if c.FailOpen {
+			mode.RequestBodyMode = extprocfilterv3.ProcessingMode_BUFFERED
+		}
+		// Envoy shows an empty body that trailers end only by its trailers.
+		mode.RequestTrailerMode = extprocfilterv3.ProcessingMode_SEND
+	}
+	if c.ReadsResponse {
+		mode.ResponseHeaderMode = extprocfilterv3.ProcessingMode_SEND
+		mode.ResponseBodyMode = extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		mode.ResponseTrailerMode = extprocfilterv3.ProcessingMode_SEND
+	}
+	return mode
 }

@@ -77,14 +77,16 @@ func appendHeader(name, format string, action corev3.HeaderValueOption_HeaderApp
 // literal is a text in a place where Envoy takes a format.
 func literal(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
-// delay lets each request wait.
+// delay lets each request wait. It stands before what streams bodies, see
+// bodies.go.
 func delay(f *config.Filters) []policy {
 	if f.Delay == 0 || f.Redirect != nil { // a redirect comes before
 		return nil
 	}
 	return []policy{{
-		name: routeDelay,
-		key:  f.Delay.String(),
+		name:   routeDelay,
+		key:    f.Delay.String(),
+		bodies: bodies{request: passage{blind: f.DelayPath}},
 		build: func() protoMessage {
 			return &faultv3.HTTPFault{Delay: &commonfaultv3.FaultDelay{
 				FaultDelaySecifier: &commonfaultv3.FaultDelay_FixedDelay{FixedDelay: durationpb.New(f.Delay)},

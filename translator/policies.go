@@ -21,11 +21,11 @@ import (
 //	gateway.extProc       somebody's ext_proc server, or a profile of ours
 //	route.cors            as in the gateway phase
 //	route.buffer          the whole body of a request
+//	route.delay           artificial latency
 //	route.extProc         as in the gateway phase
 //	route.csrf            refuses what pages of other origins send
 //	backend.responseHeaderModifier
 //	route.headerModifier  request and response headers
-//	route.delay           artificial latency
 //	route.directResponse  headers of the route's own answer
 //	backend.requestHeaderModifier
 //	backend.ai            our ext_proc service: settings of an ai backend
@@ -44,10 +44,10 @@ const (
 	gatewayExtProc      = "gateway.extProc"
 	routeCORS           = "route.cors"
 	routeBuffer         = "route.buffer"
+	routeDelay          = "route.delay"
 	routeExtProc        = "route.extProc"
 	routeCSRF           = "route.csrf"
 	routeHeaderModifier = "route.headerModifier"
-	routeDelay          = "route.delay"
 	routeDirectResponse = "route.directResponse"
 	backendAI           = "backend.ai"
 
@@ -67,6 +67,8 @@ type policy struct {
 	build func() protoMessage
 	// own tells that the filter is our service.
 	own bool
+	// bodies tell what the filter does with bodies.
+	bodies bodies
 }
 
 // chain is the filters of a route, in order.
@@ -76,6 +78,8 @@ type chain struct {
 	packed map[string]*anypb.Any
 	// own tells that our service is one of the filters.
 	own bool
+	// bodies tell what the filters do with bodies.
+	bodies bodies
 }
 
 // noPolicies is the empty chain.
@@ -97,6 +101,8 @@ func (t *translation) chainOf(policies []policy) *chain {
 		for _, p := range policies {
 			c.filters = append(c.filters, filter(p.name, p.build()))
 			c.own = c.own || p.own
+			c.bodies.request = c.bodies.request.then(p.bodies.request)
+			c.bodies.response = c.bodies.response.then(p.bodies.response)
 		}
 		c.packed = packChain(c.filters)
 		t.chains[key.String()] = c
@@ -120,7 +126,7 @@ func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *cha
 	// A choice looks for the route again, which must not be that of another
 	// host, whose policies would not run.
 	x.rules.keepHost = own.chooses()
-	x.continues = gateway.own
+	x.continues, x.streamed = gateway.own, gateway.bodies.request.streams
 	extProcs, service := t.extProcs(x), []policy(nil)
 	if last := len(extProcs) - 1; last >= 0 && extProcs[last].name == backendAI {
 		extProcs, service = extProcs[:last], extProcs[last:]
@@ -133,18 +139,20 @@ func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *cha
 	case t.backendsDiffer(r, own):
 		routeResponse = nil // see backendPolicies
 	}
-	return t.chainOf(slices.Concat(
+	c := t.chainOf(slices.Concat(
 		cors(routeCORS, r.CORS),
 		buffer(&r.Filters),
+		delay(&r.Filters),
 		extProcs,
 		csrf(r.CSRF),
 		headerModifiers(backendResponseHeaders, nil, only.ResponseHeaders),
 		headerModifiers(routeHeaderModifier, r.RequestHeaders, routeResponse),
-		delay(&r.Filters),
 		responseHeaders(r.DirectResponse),
 		headerModifiers(backendRequestHeaders, only.RequestHeaders, nil),
 		service,
 	))
+	t.unseen(gateway.bodies, c.bodies)
+	return c
 }
 
 // backendPolicies is the chain of one of several backends of a route. It stands
@@ -179,7 +187,7 @@ func (t *translation) backendsDiffer(r *config.Route, own *Chain) bool {
 // processing fails open there, whatever the file says: it guards what lies
 // behind it, and behind the 404 there is nothing.
 func (t *translation) notFoundPolicies(l *config.Listener, gateway *chain) *chain {
-	x := extProcs{name: routeExtProc, ownName: routeExtProc, continues: gateway.own}
+	x := extProcs{name: routeExtProc, ownName: routeExtProc, continues: gateway.own, streamed: gateway.bodies.request.streams}
 	if l.ExtProc != nil {
 		open := *l.ExtProc
 		open.FailOpen = true
