@@ -65,7 +65,7 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			snaps[i] = s
 		}
-		s := NewServer(quietLog)
+		s := newServer()
 		s.Publish(snaps[0])
 		e := dial(b, s, serve(b, s), "fake")
 		e.boot("r")

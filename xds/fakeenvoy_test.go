@@ -55,7 +55,7 @@ func dial(tb testing.TB, s *Server, addr, id string) *fakeEnvoy {
 // start connects to a server of its own that has published the messages.
 func start(tb testing.TB, ms ...message) (*Server, *fakeEnvoy) {
 	tb.Helper()
-	s := NewServer(quietLog)
+	s := newServer()
 	s.Publish(snapshot(tb, ms...))
 	return s, dial(tb, s, serve(tb, s), "fake")
 }

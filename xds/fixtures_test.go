@@ -196,3 +196,10 @@ func serveOn(tb testing.TB, s *Server, l net.Listener, options ...grpc.ServerOpt
 	tb.Cleanup(stop)
 	return stop
 }
+
+// newServer is a server that removes what is not used at once.
+func newServer() *Server {
+	s := NewServer(quietLog)
+	s.grace = 0
+	return s
+}

@@ -59,7 +59,7 @@ func TestARefusedTableKeepsItsOldClusters(t *testing.T) {
 // Publishing the older snapshot undoes a refused one.
 func TestRollBack(t *testing.T) {
 	good := snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a"))
-	s := NewServer(quietLog)
+	s := newServer()
 	s.Publish(good)
 	e := dial(t, s, serve(t, s), "fake")
 	e.boot("r")
@@ -93,7 +93,7 @@ func TestOrderOfAllKinds(t *testing.T) {
 		}
 		return s
 	}
-	s := NewServer(quietLog)
+	s := newServer()
 	s.Publish(with(snapshot(t, secret("s", "1"), cluster("a", 1), listener("l", "r"), table("r", "a")), "1"))
 	e := dial(t, s, serve(t, s), "fake")
 	e.boot("r")
@@ -121,7 +121,7 @@ func TestOrderOfAllKinds(t *testing.T) {
 // answered yet.
 func TestAResourceComesBack(t *testing.T) {
 	both := snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a"))
-	s := NewServer(quietLog)
+	s := newServer()
 	s.Publish(both)
 	e := dial(t, s, serve(t, s), "fake")
 	e.boot("r")
@@ -186,7 +186,7 @@ func TestPatienceWithNewClustersIsBounded(t *testing.T) {
 
 // The server wakes up by itself when the patience ends.
 func TestPatienceEnds(t *testing.T) {
-	s := NewServer(quietLog)
+	s := newServer()
 	s.patience = time.Millisecond
 	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
 	e := dial(t, s, serve(t, s), "fake")
@@ -230,4 +230,41 @@ func TestNothingIsRemovedWhileUpdatesWait(t *testing.T) {
 	next("") // the table that drains still directs to the old cluster
 	m.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[routes], ResourceNamesUnsubscribe: []string{"drains"}})
 	next("cluster -old")
+}
+
+// A cluster stays for a while when no route leads to it any more, each for itself,
+// and one that is used again meanwhile stays for good.
+func TestClustersLinger(t *testing.T) {
+	now := time.Now()
+	m := newModel(t, &now)
+	m.session.grace = time.Minute
+	m.publish(snapshot(t, cluster("a", 1), cluster("b", 1)))
+	m.boot()
+	settle(m)
+	m.publish(snapshot(t, cluster("b", 1)))
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != time.Minute {
+		t.Fatalf("got %v, %v; want to wait for a minute", r, wait)
+	}
+	now = now.Add(40 * time.Second)
+	m.publish(snapshot(t))
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != 20*time.Second {
+		t.Fatalf("got %v, %v; want to wait for 20 s", r, wait)
+	}
+	now = now.Add(20 * time.Second)
+	m.step("cluster -a")
+	m.publish(snapshot(t, cluster("b", 1)))
+	settle(m)
+	now = now.Add(time.Hour)
+	m.publish(snapshot(t))
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != time.Minute {
+		t.Fatalf("got %v, %v; want to wait for a minute again", r, wait)
+	}
+}
+
+// settle lets the Envoy take and acknowledge everything.
+func settle(m *model) {
+	for m.take(true) {
+		m.acknowledgeAll()
+	}
+	m.acknowledgeAll()
 }

@@ -92,7 +92,7 @@ func startEnvoy(t *testing.T) *realEnvoy {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	e := &realEnvoy{
 		t:         t,
-		xds:       NewServer(quietLog),
+		xds:       newServer(),
 		socket:    filepath.Join(dir, "xds.sock"),
 		adminFile: filepath.Join(dir, "admin"),
 	}
@@ -170,7 +170,7 @@ func (e *realEnvoy) restart(snap *Snapshot) {
 	e.mu.Lock()
 	e.responses = nil
 	e.mu.Unlock()
-	e.xds = NewServer(quietLog)
+	e.xds = newServer()
 	e.xds.Publish(snap)
 	e.serve()
 }

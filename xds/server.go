@@ -16,12 +16,17 @@ import (
 // that does not resolve keeps a cluster warming for about two seconds.
 const patience = 5 * time.Second
 
+// grace is how long a cluster stays when no route leads to it any more. A request
+// finds its route before it is processed, and its cluster behind that.
+const grace = 30 * time.Second
+
 // A Server sends the published snapshot to every Envoy that connects.
 type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 
 	log      *slog.Logger
 	patience time.Duration
+	grace    time.Duration
 
 	mu       sync.Mutex
 	snapshot *Snapshot // nil before the first publication
@@ -31,7 +36,7 @@ type Server struct {
 
 // NewServer returns a server that has nothing to send yet.
 func NewServer(log *slog.Logger) *Server {
-	return &Server{log: log, patience: patience, streams: map[*stream]struct{}{}}
+	return &Server{log: log, patience: patience, grace: grace, streams: map[*stream]struct{}{}}
 }
 
 // Register adds the aggregated discovery service to a gRPC server.

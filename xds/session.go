@@ -23,6 +23,7 @@ type session struct {
 	nonce     uint64
 	responses map[uint64]response // not yet answered
 	patience  time.Duration       // see [session.warming]
+	grace     time.Duration       // see [session.lingering]
 }
 
 // A subscription is the part of a session about one kind.
@@ -52,6 +53,9 @@ type entry struct {
 	nonce uint64
 	// since is when an Envoy that had none was first sent the told version.
 	since time.Time
+	// unused is since when nothing that the Envoy has uses it; zero while
+	// something may.
+	unused time.Time
 	// refused tells that the told version was refused; nack remembers that
 	// until a version is acknowledged.
 	refused bool
@@ -63,8 +67,8 @@ type response struct {
 	names []string
 }
 
-func newSession(patience time.Duration) *session {
-	s := &session{responses: map[uint64]response{}, patience: patience}
+func newSession(patience, grace time.Duration) *session {
+	s := &session{responses: map[uint64]response{}, patience: patience, grace: grace}
 	for k := range s.types {
 		s.types[k].entries = map[string]*entry{}
 	}
@@ -236,13 +240,39 @@ func (s *session) next(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDiscove
 		return s.send(k, names, now), 0
 	}
 	for _, k := range removals {
-		if t := &s.types[k]; len(t.gone) > 0 && s.mayRemove(k) {
-			name := t.gone[0]
-			t.gone = t.gone[1:]
-			return s.send(k, []string{name}, now), 0
+		t := &s.types[k]
+		if len(t.gone) == 0 || !s.mayRemove(k) {
+			continue
 		}
+		i := 0
+		if k == clusters {
+			var wait time.Duration
+			if i, wait = s.lingering(now); wait > 0 {
+				return nil, wait
+			}
+		}
+		name := t.gone[i]
+		t.gone = slices.Delete(t.gone, i, i+1)
+		return s.send(k, []string{name}, now), 0
 	}
 	return nil, 0
+}
+
+// lingering returns which of the clusters that are gone goes next, and how long
+// it has to stay: requests that found their route before it changed may still be
+// on their way to it, in external processing or waiting for a connection.
+func (s *session) lingering(now time.Time) (next int, wait time.Duration) {
+	t := &s.types[clusters]
+	for i, name := range t.gone {
+		e := t.entries[name]
+		if e.unused.IsZero() {
+			e.unused = now
+		}
+		if left := s.grace - now.Sub(e.unused); i == 0 || left < wait {
+			next, wait = i, left
+		}
+	}
+	return next, wait
 }
 
 // plan compares what was told with what the snapshot has.
@@ -255,6 +285,9 @@ func (t *subscription) plan(k kind, snap *Snapshot) {
 		e := t.entries[name]
 		if e == nil && !t.wildcard {
 			continue
+		}
+		if e != nil {
+			e.unused = time.Time{}
 		}
 		if e == nil || e.due || e.told != snap.find(k, name).Version {
 			t.todo = append(t.todo, name)

@@ -62,7 +62,7 @@ func TestVersionsOfSecretsAreKeyed(t *testing.T) {
 }
 
 func TestPublishNamesWhatChanged(t *testing.T) {
-	s := NewServer(quietLog)
+	s := newServer()
 	for _, step := range []struct {
 		messages []message
 		want     string

@@ -77,7 +77,7 @@ func TestARefusedBatchIsSentOneByOne(t *testing.T) {
 }
 
 func TestStatusCoversAllNodes(t *testing.T) {
-	s := NewServer(quietLog)
+	s := newServer()
 	s.Publish(snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a")))
 	addr := serve(t, s)
 	one, two := dial(t, s, addr, "one"), dial(t, s, addr, "two")
@@ -122,7 +122,7 @@ func TestStatusCoversAllNodes(t *testing.T) {
 
 func TestWaitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := NewServer(quietLog)
+	s := newServer()
 	err := s.Wait(ctx, func(Status) bool { cancel(); return false })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)

@@ -65,7 +65,7 @@ func TestAnEmptyWildcardIsAnswered(t *testing.T) {
 }
 
 func TestNothingIsSentBeforeTheFirstPublication(t *testing.T) {
-	s := NewServer(quietLog)
+	s := newServer()
 	e := dial(t, s, serve(t, s), "fake")
 	e.subscribe(clusters)
 	e.subscribe(secrets, "none")
@@ -168,7 +168,7 @@ func TestReconnectSendsNothingEqual(t *testing.T) {
 	}
 
 	// Another server with the same content, as after a restart.
-	s := NewServer(quietLog)
+	s := newServer()
 	same := snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a"))
 	s.Publish(same)
 	e = dial(t, s, serve(t, s), "fake")
@@ -184,7 +184,7 @@ func TestReconnectSendsNothingEqual(t *testing.T) {
 	e.reach("synced", func(st Status) bool { return st.Synced })
 
 	// One is new, one has changed and one is gone.
-	s = NewServer(quietLog)
+	s = newServer()
 	s.Publish(snapshot(t, cluster("a", 2), cluster("c", 1), listener("l", "r"), table("r", "c")))
 	e = dial(t, s, serve(t, s), "fake")
 	initial(clusters, version)
@@ -208,7 +208,7 @@ func TestASlowEnvoyGetsTheLastSnapshotOnly(t *testing.T) {
 		// Far more than the flow control lets through unread.
 		return []message{cluster("a", timeout, slices.Repeat([]string{"127.0.0.1:9"}, 8000)...)}
 	}
-	s := NewServer(quietLog)
+	s := newServer()
 	addr := serve(t, s)
 	snaps := make([]*Snapshot, 7)
 	for i := range snaps {
@@ -268,7 +268,7 @@ func TestUnansweredResponsesAreBounded(t *testing.T) {
 }
 
 func TestStateOfTheWorldIsRefused(t *testing.T) {
-	s := NewServer(quietLog)
+	s := newServer()
 	conn, err := grpc.NewClient(serve(t, s), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
