@@ -164,17 +164,22 @@ func mergedAI[T any](places []placedAIPolicy, key string, has func(*fileAIPolicy
 	return "", value
 }
 
-// aiPolicies are the places with an ai policy for a backend: its own before
-// those of the route.
-func (r *resolver) aiPolicies(path string, f *fileBackend, ls levels) (places []placedAIPolicy) {
-	if f.Policies != nil && f.Policies.AI != nil {
-		places = append(places, placedAIPolicy{path + ".policies.ai", f.Policies.AI})
+// aiPolicies are the places with an ai policy for a backend f that leads to an ai
+// backend: its own before those of the route.
+func (r *resolver) aiPolicies(path string, f *fileBackend, to *destination, ls levels) (places []placedAIPolicy) {
+	add := func(path string, p *fileBackendPolicies) {
+		if p != nil && p.AI != nil {
+			places = append(places, placedAIPolicy{path + ".ai", p.AI})
+		}
 	}
-	if p := f.AI.Policies; p != nil && p.AI != nil {
-		places = append(places, placedAIPolicy{path + ".ai.policies.ai", p.AI})
+	add(path+".policies", f.Policies)
+	if to.file != f {
+		add(to.path+".policies", to.file.Policies)
 	}
-	places = append(places, placedAIPolicy{path + ".ai", &f.AI.fileAIPolicy})
-	for _, l := range ls {
+	add(to.path+".ai.policies", to.file.AI.Policies)
+	places = append(places, placedAIPolicy{to.path + ".ai", &to.file.AI.fileAIPolicy})
+	inline, targeted, broad := r.targets.split(ls)
+	for _, l := range slices.Concat(inline, targeted, r.targets.ofBackend(to.name, to.file), broad) {
 		if l.policies.AI != nil {
 			places = append(places, placedAIPolicy{l.path + ".ai", l.policies.AI})
 		}
@@ -182,9 +187,9 @@ func (r *resolver) aiPolicies(path string, f *fileBackend, ls levels) (places []
 	return places
 }
 
-// ai reads an ai backend; path is the place of the backend.
-func (r *resolver) ai(path string, f *fileBackend, ls levels, b *Backend) {
-	ai := f.AI
+// ai reads an ai backend; path is the place of the backend, places are those with
+// an ai policy for it.
+func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backend) {
 	b.AI = &AI{Name: ai.Name}
 	r.oldAIPlaces(path+".ai", ai)
 	if ai.Groups != nil {
@@ -209,7 +214,6 @@ func (r *resolver) ai(path string, f *fileBackend, ls levels, b *Backend) {
 	if ai.PathOverride != "" && ai.PathPrefix != "" {
 		r.errorf(path+".ai", Conflict, "pathOverride and pathPrefix exclude each other; pathOverride is the whole path")
 	}
-	places := r.aiPolicies(path, f, ls)
 	r.aiSettings(places, b.AI)
 	if known {
 		r.apis(path+".ai", ai, p, places, b.AI)

@@ -258,8 +258,15 @@ type Backend struct {
 	Path string
 	// Weight is the share of the requests; 0 means none. Default 1.
 	Weight uint32
-	// Target is the address, for AI backends that of the provider.
+	// Target is the address, for AI backends that of the provider. It is zero for
+	// those of which Service, Dynamic or Invalid is set.
 	Target Target
+	// Service is where requests go if it is set: one of its endpoints.
+	Service *WorkloadService
+	// Dynamic tells that each request says itself where it goes.
+	Dynamic bool
+	// Invalid tells that every request is answered 500.
+	Invalid bool
 	// Name tells the backends of a route apart: ai.name, name, or
 	// backend<index>.
 	Name string
@@ -272,6 +279,12 @@ type Backend struct {
 	// Passthrough tells that the file asks for the client's credential to be
 	// passed on. Default false.
 	Passthrough bool
+	// HTTP and TCP are how the backend is spoken to; their zero values are the
+	// defaults.
+	HTTP BackendHTTP
+	TCP  BackendTCP
+	// Eviction takes endpoints that fail out of service; nil for never.
+	Eviction *Eviction
 	// AI is set for backends of kind ai.
 	AI *AI
 	// RequestHeaders and ResponseHeaders change headers for this backend alone;
@@ -282,6 +295,21 @@ type Backend struct {
 // TLS is how a backend is spoken to. The zero value verifies the name
 // Target.Host with the system's roots.
 type TLS struct {
+	// Name is sent as the server name, and is what the certificate must be for: a
+	// DNS name, or an IP address, which is not sent. Empty for Target.Host, or for
+	// the request's host if Backend.Dynamic.
+	Name string
+	// SubjectAltNames are what the certificate must be for in place of Name: one
+	// of these DNS names, IP addresses and URIs, which are what has "://". Empty
+	// for Name.
+	SubjectAltNames []string
+	// Verification is how much of the certificate is verified.
+	Verification Verification
+	// ALPN are the protocols to offer. Empty for those that Envoy can speak.
+	ALPN []string
+	// KeyExchangeGroups are agentgateway's words for those that may be used.
+	// Empty for Envoy's.
+	KeyExchangeGroups []string
 	// Root is PEM with the certificates that verify the backend in place of
 	// the system's; empty for those.
 	Root []byte

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 )
@@ -90,12 +89,7 @@ func (r *resolver) server(path, host string, f *fileServerPolicies) (*Target, *T
 	if f != nil && f.BackendTLS != nil {
 		tls = r.backendTLS(path+".policies.backendTLS", f.BackendTLS)
 	}
-	if tls != nil && net.ParseIP(t.Host) != nil {
-		r.errorf(path+".host", Unsupported, "TLS to an IP address needs backendTLS.hostname, which is not supported yet; use a host name")
-	}
-	if tls != nil && t.Unix != "" {
-		r.errorf(path+".host", Unsupported, "TLS over a unix socket has no name to verify; use a host name, or leave the encryption out")
-	}
+	r.verifiable(path+".policies.backendTLS", &Backend{Target: t, TLS: tls})
 	return &t, tls
 }
 

@@ -60,9 +60,6 @@ func (r *resolver) f5Endpoint(path string, f *f5Service, b *Backend) (encrypted 
 		port = map[bool]string{false: "80", true: "443"}[encrypted]
 	}
 	r.target(path, net.JoinHostPort(u.Hostname(), port), &b.Target)
-	if encrypted && net.ParseIP(b.Target.Host) != nil {
-		r.errorf(path, Unsupported, "TLS to an IP address is not supported yet; use a host name")
-	}
 	switch apiPath := u.EscapedPath(); {
 	case f.Executor == "ollama" && slices.Contains([]string{"", "/api/chat"}, strings.TrimRight(apiPath, "/")):
 		r.warnf(path, Unsupported, "Ollama is spoken to by its OpenAI API, at %s of the same host", chatCompletions)
@@ -83,7 +80,7 @@ func (r *resolver) f5TLS(path string, f *f5ServiceConfig, encrypted bool, b *Bac
 	switch {
 	case encrypted && given.MinVersion == "":
 		given.MinVersion = "v1.3" // F5's default
-	case !encrypted && *given != (fileBackendTLS{}) && f.Endpoint != "":
+	case !encrypted && given.Root+given.Cert+given.Key+given.MinVersion != "" && f.Endpoint != "":
 		for _, k := range []struct{ key, value string }{
 			{f5TLSKeys.root, given.Root}, {f5TLSKeys.cert, given.Cert}, {f5TLSKeys.key, given.Key}, {f5TLSKeys.minVersion, given.MinVersion},
 		} {

@@ -9,11 +9,6 @@ type file struct {
 	// FrontendPolicies are settings for the connections of clients, for access logs
 	// and for traces.
 	FrontendPolicies *fileFrontendPolicies `yaml:"frontendPolicies"`
-	// Services are services as a mesh knows them.
-	Services []fileMeshService `yaml:"services,notyet"`
-	// Workloads are the endpoints of services.
-	Workloads []fileMeshWorkload `yaml:"workloads,notyet"`
-	Backends  notYet             `yaml:"backends,notyet"`
 	// LLM is a gateway that is organised by models.
 	LLM *fileLLM `yaml:"llm,notyet"`
 	// MCP is one MCP server, made of several.
@@ -36,6 +31,14 @@ type file struct {
 	TCPRoutes []fileAttachedTCPRoute `yaml:"tcpRoutes"`
 	// RouteGroups are routes that other routes hand their requests to.
 	RouteGroups []fileRouteGroup `yaml:"routeGroups"`
+	// Backends are what backends of routes can refer to by name.
+	// Envoy: clusters.
+	Backends []fileNamedBackend `yaml:"backends"`
+	// Services are groups of workloads, for backends of kind service.
+	// Envoy: clusters.
+	Services []fileWorkloadService `yaml:"services"`
+	// Workloads are the endpoints of services.
+	Workloads []fileWorkload `yaml:"workloads"`
 	// Policies are attached to what they name as their target. A route's own
 	// policy of the same kind wins, then what targets the rule, the route, the
 	// listener and the gateway.
@@ -407,7 +410,7 @@ type filePolicies struct {
 	// policies of a backend wins over it.
 	// Default: plain text; a provider at its own host is always encrypted.
 	// Envoy: the transport socket of the backend's cluster.
-	BackendTLS *fileBackendTLS `yaml:"backendTLS"`
+	BackendTLS *fileBackendTLS `yaml:"backendTLS" old:"backendTls"`
 
 	// RequestHeaderModifier changes headers of requests: it adds, then sets,
 	// then removes. Values are literal.
@@ -492,25 +495,16 @@ type fileGatewayActions struct {
 	ExtProc *fileExtProc `yaml:"extProc"`
 }
 
-// fileBackend is exactly one of host and ai, with what goes with it.
+// fileBackend is exactly one of the kinds below, with what goes with it. The word
+// invalid is short for the kind of that name.
 type fileBackend struct {
-	_ struct{} `word:"invalid"`
-
-	// Service names an entry of the section services.
-	Service *fileServiceRef `yaml:"service,notyet"`
-	// Backend names an entry of the section backends, as /name.
-	Backend string `yaml:"backend,notyet"`
 	// Internal is the administration of the process: forward keeps the path,
 	// another path takes its place.
 	Internal string `yaml:"internal,notyet"`
-	// Dynamic sends requests to where they themselves say.
-	Dynamic *fileDynamic `yaml:"dynamic,notyet"`
 	// MCP joins MCP servers into one.
 	MCP *fileMCPBackend `yaml:"mcp,notyet"`
 	// AWS is a service of Amazon's.
 	AWS *fileAWSBackend `yaml:"aws,notyet"`
-	// Invalid answers every request with an error.
-	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	// Weight is the share of the requests; 0 is none.
 	// Default: 1.
@@ -518,15 +512,26 @@ type fileBackend struct {
 	Weight *uint32 `yaml:"weight"`
 	// Name is that by which services of a profile find the backend. A backend of
 	// kind ai has it in ai.name.
-	// Default: backend<index>.
+	// Default: that of the named backend, or backend<index>.
 	// Differs: Attaché's own.
 	Name string `yaml:"name"`
-	// Host is the address: host:port, [ipv6]:port or unix:/path. A named backend
-	// gets its own name as the Host header, without the port; the others get the
-	// client's.
-	// Envoy: a cluster, STATIC for an IP address or a socket, STRICT_DNS for a name,
-	// with auto_host_rewrite.
+	// Host is the address: host:port, [ipv6]:port or unix:/path. A host name is
+	// sent to the backend as Host, without the port; with an address the client's
+	// Host stays.
+	// Envoy: a cluster; names are looked up by c-ares.
+	// Differs: agentgateway takes no IPv6 address.
 	Host string `yaml:"host"`
+	// Service names an entry of the section services, with its port. The client's
+	// Host stays. Without an endpoint the answer is 503.
+	// Envoy: a cluster with the workloads' addresses.
+	Service *fileServiceRef `yaml:"service"`
+	// Backend names an entry of the section backends, as /name or name.
+	Backend string `yaml:"backend"`
+	// Dynamic sends each request to where it itself says.
+	Dynamic *fileDynamic `yaml:"dynamic"`
+	// Invalid answers every request with 500. The word invalid in place of the
+	// whole entry means the same.
+	Invalid filePresent `yaml:"invalid"`
 	// RouteGroup hands the route's requests to a group; it is then the only
 	// backend.
 	// Envoy: routes that match what both match.
@@ -537,6 +542,15 @@ type fileBackend struct {
 	AI *fileAI `yaml:"ai"`
 	// Policies are for this backend only, and win over those of the route.
 	Policies *fileBackendPolicies `yaml:"policies"`
+}
+
+func (f *fileBackend) decodeNode(d *decoder, n *node) {
+	type fields fileBackend
+	if n.kind == scalarNode && n.value == "invalid" {
+		f.Invalid = true
+		return
+	}
+	d.decode(n, (*fields)(f))
 }
 
 // fileBackendPolicies are what is done with the requests to one backend.
@@ -558,18 +572,18 @@ type fileBackendPolicies struct {
 	MCPGuardrails *fileMCPGuardrails `yaml:"mcpGuardrails,notyet"`
 	// ExtAuthz asks a service who may pass.
 	ExtAuthz *fileExtAuthz `yaml:"extAuthz,notyet"`
-	// HTTP sets the version of HTTP and a time limit.
-	HTTP *fileBackendHTTP `yaml:"http,notyet"`
-	// TCP sets probes and the time for connecting.
-	TCP *fileBackendTCP `yaml:"tcp,notyet"`
-	// Health takes endpoints out of service by what they answer.
-	Health *fileHealth `yaml:"health,notyet"`
 	// InferenceRouting asks an endpoint picker where a request goes.
 	InferenceRouting *fileInferenceRouting `yaml:"inferenceRouting,notyet"`
 	// SessionAffinity sends requests with equal values to the same
 	// endpoint.
 	SessionAffinity *fileSessionAffinity `yaml:"sessionAffinity,notyet"`
 
+	// HTTP is how HTTP is spoken to the backend.
+	HTTP *fileBackendHTTP `yaml:"http"`
+	// TCP is how connections to the backend are made.
+	TCP *fileBackendTCP `yaml:"tcp"`
+	// Health takes endpoints that fail out of service for a while.
+	Health *fileHealth `yaml:"health"`
 	// AI sets what is done to the requests of ai backends. Its fields are merged
 	// one by one: those of the backend win over those of the route.
 	// Differs: nothing is done for token counts: streams are not asked for their
@@ -581,7 +595,7 @@ type fileBackendPolicies struct {
 	// BackendTLS encrypts connections to the backend.
 	// Default: that of the route.
 	// Envoy: the transport socket of the cluster.
-	BackendTLS *fileBackendTLS `yaml:"backendTLS"`
+	BackendTLS *fileBackendTLS `yaml:"backendTLS" old:"backendTls"`
 
 	// RequestHeaderModifier changes headers of the requests that go to this
 	// backend, after the policies of the route.
@@ -594,48 +608,6 @@ type fileBackendPolicies struct {
 	// Differs: not where a profile chooses the backend; it also applies where a
 	// policy of the route has refused a request that was to go to this backend.
 	ResponseHeaderModifier *fileHeaderModifier `yaml:"responseHeaderModifier"`
-}
-
-// fileBackendTLS encrypts connections to a backend. An empty mapping verifies
-// the name of the backend with the system's roots.
-type fileBackendTLS struct {
-	// Hostname is the name to ask for and to verify.
-	// Default: the host.
-	Hostname string `yaml:"hostname,notyet"`
-	// Insecure does not verify the certificate.
-	// Default: false.
-	Insecure bool `yaml:"insecure,notyet"`
-	// InsecureHost does not verify the name.
-	// Default: false.
-	InsecureHost bool `yaml:"insecureHost,notyet"`
-	// ALPN are the protocols to offer.
-	ALPN *[]string `yaml:"alpn,notyet"`
-	// SubjectAltNames are further names that the certificate may have.
-	SubjectAltNames *[]string `yaml:"subjectAltNames,notyet"`
-	// KeyExchangeGroups are those that are allowed.
-	KeyExchangeGroups *[]string `yaml:"keyExchangeGroups,notyet" enum:"X25519 P-256 P-384 X25519_MLKEM768"`
-	// SPIFFE verifies an identity in place of a name.
-	SPIFFE *fileEmpty `yaml:"spiffe,notyet"`
-
-	// Root is a PEM file with the certificates that verify the backend in place of
-	// the system's. The file is watched.
-	// Default: the system's.
-	// Envoy: trusted_ca.
-	Root string `yaml:"root"`
-	// Cert is a PEM file with the client's certificate, for mTLS; it goes with key.
-	// The file is watched.
-	// Default: none.
-	// Envoy: a certificate by SDS.
-	Cert string `yaml:"cert"`
-	// Key is a PEM file with the private key of cert. The file is watched.
-	// Default: none.
-	// Envoy: a certificate by SDS.
-	Key string `yaml:"key"`
-	// MinVersion is the lowest version of TLS.
-	// Default: v1.2.
-	// Envoy: tls_minimum_protocol_version.
-	// Differs: Attaché's own.
-	MinVersion string `yaml:"minVersion" words:"v1.2 v1.3"`
 }
 
 // The types of F5's two sections serve F5's own file as well. Timeout, failureMode

@@ -123,12 +123,12 @@ type filePolicyTarget struct {
 	Route *fileRouteTarget `yaml:"route"`
 	// RouteRule is v0.10's <route>/<rule>.
 	RouteRule string `yaml:"routeRule"`
-	// Backend is a backend, or a service.
-	Backend *stringOr[fileBackendTarget] `yaml:"backend,notyet"`
+	// Backend is a backend, or one provider of it, or a service.
+	Backend *fileBackendTarget `yaml:"backend"`
 	// SubBackend is v0.10's <backend>/<provider>.
-	SubBackend string `yaml:"subBackend,notyet"`
+	SubBackend string `yaml:"subBackend"`
 	// Service is v0.10's <namespace>/<hostname>.
-	Service string `yaml:"service,notyet"`
+	Service *fileServiceTarget `yaml:"service"`
 	// ListenerSet is a listener set in Kubernetes.
 	ListenerSet *fileSection `yaml:"listenerSet,notyet"`
 }
@@ -179,16 +179,6 @@ func (f *fileRouteTarget) decodeNode(d *decoder, n *node) {
 	d.decode(n, (*fields)(f))
 }
 
-// fileBackendTarget is one of its keys.
-type fileBackendTarget struct {
-	_ struct{} `oneOf:"backend service"`
-
-	// Backend is an entry of the section backends.
-	Backend *fileSection `yaml:"backend"`
-	// Service is an entry of the section services.
-	Service *fileServiceTarget `yaml:"service"`
-}
-
 // fileSection is a thing with a name, or a part of it.
 type fileSection struct {
 	// Name is the name of the thing.
@@ -198,14 +188,4 @@ type fileSection struct {
 	// Section is the part.
 	// Default: all of it.
 	Section string `yaml:"section"`
-}
-
-type fileServiceTarget struct {
-	// Hostname is the host name of the service.
-	Hostname string `yaml:"hostname,required"`
-	// Namespace is its namespace.
-	Namespace string `yaml:"namespace,required"`
-	// Port is one of its ports.
-	// Default: all of them.
-	Port *uint16 `yaml:"port"`
 }

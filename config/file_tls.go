@@ -80,21 +80,22 @@ type fileTCPPolicies struct {
 }
 
 type fileTCPBackend struct {
-	// Service is an entry of services.
-	Service *fileServiceRef `yaml:"service,notyet"`
 	// Dynamic goes to where the client wants to.
 	Dynamic *fileDynamic `yaml:"dynamic,notyet"`
-	// Invalid is a backend that always fails.
-	Invalid *fileEmpty `yaml:"invalid,notyet"`
 
 	// Weight is the share of the connections; 0 means none.
 	// Default: 1.
 	Weight *uint32 `yaml:"weight"`
 	// Host is where the backend is: host:port, [ipv6]:port or unix:/path.
 	Host string `yaml:"host"`
-	// Backend names an entry of backends, which is not supported yet. Early
+	// Service names an entry of the section services, with its port.
+	Service *fileServiceRef `yaml:"service"`
+	// Backend names an entry of the section backends, as /name or name. Early
 	// releases had the address below it, as backend: {host}; write host alone.
 	Backend *fileTCPTarget `yaml:"backend"`
+	// Invalid closes every connection. The word invalid in place of the whole entry
+	// means the same.
+	Invalid filePresent `yaml:"invalid"`
 	// Policies are settings for this backend; they win over those of the route.
 	Policies *fileTCPBackendPolicies `yaml:"policies"`
 }
@@ -108,25 +109,40 @@ type fileTCPBackendPolicies struct {
 	BackendTLS *fileBackendTLS `yaml:"backendTLS" old:"backendTls"`
 }
 
-// fileTCPTarget is the earlier form of a TCP backend.
-type fileTCPTarget struct{ keys fileTCPTargetKeys }
+func (f *fileTCPBackend) decodeNode(d *decoder, n *node) {
+	type fields fileTCPBackend
+	if n.kind == scalarNode && n.value == "invalid" {
+		f.Invalid = true
+		return
+	}
+	d.decode(n, (*fields)(f))
+}
+
+// fileTCPTarget is the name of a backend, or the earlier form of a TCP backend.
+type fileTCPTarget struct {
+	name string
+	keys fileTCPTargetKeys
+}
 
 type fileTCPTargetKeys struct {
-	// Service is an entry of services.
-	Service *fileServiceRef `yaml:"service,notyet"`
-	// Invalid is a backend that always fails.
-	Invalid *fileEmpty `yaml:"invalid,notyet"`
-
+	// Service names an entry of the section services, with its port.
+	Service *fileServiceRef `yaml:"service"`
 	// Host is where the backend is.
 	Host string `yaml:"host"`
+	// Invalid closes every connection.
+	Invalid filePresent `yaml:"invalid"`
 }
 
 // decodeNode tells the name of a backend from the earlier form.
 func (t *fileTCPTarget) decodeNode(d *decoder, n *node) {
-	if n.kind == scalarNode {
-		d.errorf(n, Unsupported, notYetMessage)
+	if n.kind == scalarNode && n.value != "invalid" {
+		d.decode(n, &t.name)
 		return
 	}
-	d.decode(n, &t.keys)
-	d.deprecated = append(d.deprecated, n.errorf(d.file, Deprecated, "a deprecated form; write host without backend"))
+	if n.kind == scalarNode {
+		t.keys.Invalid = true
+	} else {
+		d.decode(n, &t.keys)
+	}
+	d.deprecated = append(d.deprecated, n.errorf(d.file, Deprecated, "a deprecated form; write what it holds without backend"))
 }

@@ -16,43 +16,12 @@ type fileDestination struct {
 	Backend string `yaml:"backend"`
 }
 
-// fileServiceRef refers to an entry of the section services.
-type fileServiceRef struct {
-	// Name is namespace/hostname. Earlier releases had a mapping with both.
-	Name stringOr[fileServiceName] `yaml:"name,required"`
-	// Port is one of the service's ports.
-	Port uint16 `yaml:"port,required"`
-}
-
-// fileServiceName is how early releases wrote namespace/hostname.
-type fileServiceName struct {
-	// Hostname is the host name of the service.
-	Hostname string `yaml:"hostname,required"`
-	// Namespace is the namespace of the service.
-	Namespace string `yaml:"namespace,required"`
-}
-
 // fileSide is a service beside the path of a request.
 type fileSide struct {
 	To fileDestination `yaml:",inline"`
 
 	// Policies say how the service is spoken to.
 	Policies *fileServerPolicies `yaml:"policies"`
-}
-
-type fileBackendHTTP struct {
-	// Version is the version of HTTP to speak, 1.1 or 2.
-	Version string `yaml:"version" enum:"1.1 2"`
-	// RequestTimeout bounds one request to the backend.
-	// Default: no limit.
-	RequestTimeout fileSpan `yaml:"requestTimeout"`
-}
-
-type fileBackendTCP struct {
-	// Keepalives are the probes on idle connections.
-	Keepalives fileKeepalives `yaml:"keepalives,required"`
-	// ConnectTimeout bounds the time for connecting.
-	ConnectTimeout fileSpan `yaml:"connectTimeout,required"`
 }
 
 // fileKeepalives are TCP's probes on idle connections.
@@ -80,27 +49,6 @@ type fileTunnel struct {
 	Policies *fileServerPolicies `yaml:"policies"`
 }
 
-// fileHealth takes endpoints out of service by what they answer.
-type fileHealth struct {
-	// UnhealthyExpression tells which answers count as failures.
-	// Default: status 5xx, and connections that fail.
-	UnhealthyExpression fileCEL `yaml:"unhealthyExpression"`
-	// Eviction says when and for how long an endpoint is taken out.
-	Eviction *fileEviction `yaml:"eviction"`
-}
-
-type fileEviction struct {
-	// Duration is how long an endpoint stays out of service.
-	// Default: 3s.
-	Duration fileSpan `yaml:"duration"`
-	// RestoreHealth is the health, 0 to 1, with which it returns.
-	RestoreHealth *float64 `yaml:"restoreHealth"`
-	// ConsecutiveFailures is the number of failures in a row that take it out.
-	ConsecutiveFailures *int `yaml:"consecutiveFailures"`
-	// HealthThreshold is the health below which a failure takes it out.
-	HealthThreshold *float64 `yaml:"healthThreshold"`
-}
-
 // fileInferenceRouting asks an endpoint picker which endpoint of a service a
 // request goes to.
 type fileInferenceRouting struct {
@@ -114,13 +62,6 @@ type fileInferenceRouting struct {
 type fileSessionAffinity struct {
 	// Source computes the value.
 	Source fileCEL `yaml:"source,required"`
-}
-
-// fileDynamic sends requests to where they themselves say.
-type fileDynamic struct {
-	// Target computes the destination.
-	// Default: the host of the request.
-	Target fileCEL `yaml:"target"`
 }
 
 // fileAWSBackend is a service of Amazon's.

@@ -196,25 +196,12 @@ func (r *resolver) headerModifier(path string, f *fileHeaderModifier) *HeaderMod
 }
 
 // backendHeaders reads those of a backend: of its entry, or else of its provider.
-func (r *resolver) backendHeaders(path string, f *fileBackend, b *Backend) {
-	type place struct {
-		path     string
-		policies *fileBackendPolicies
+func (r *resolver) backendHeaders(places []backendPlace, b *Backend) {
+	if path, m := pickPlace(places, "requestHeaderModifier", func(p *fileBackendPolicies) *fileHeaderModifier { return p.RequestHeaderModifier }); m != nil {
+		b.RequestHeaders = r.requestHeaders(path, m)
 	}
-	places := []place{{path + ".policies", f.Policies}}
-	if f.AI != nil {
-		places = append(places, place{path + ".ai.policies", f.AI.Policies})
-	}
-	for _, p := range places {
-		if p.policies == nil {
-			continue
-		}
-		if m := p.policies.RequestHeaderModifier; m != nil && b.RequestHeaders == nil {
-			b.RequestHeaders = r.requestHeaders(p.path+".requestHeaderModifier", m)
-		}
-		if m := p.policies.ResponseHeaderModifier; m != nil && b.ResponseHeaders == nil {
-			b.ResponseHeaders = r.headerModifier(p.path+".responseHeaderModifier", m)
-		}
+	if path, m := pickPlace(places, "responseHeaderModifier", func(p *fileBackendPolicies) *fileHeaderModifier { return p.ResponseHeaderModifier }); m != nil {
+		b.ResponseHeaders = r.headerModifier(path, m)
 	}
 }
 

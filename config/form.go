@@ -63,13 +63,34 @@ func (fileAuthority) forms() []form {
 	return []form{{like: "", words: []string{"auto", "none"}}, {like: fileAuthorityMapping{}}}
 }
 
-func (fileTCPTarget) forms() []form { return []form{{like: fileTCPTargetKeys{}}} }
+func (fileTCPTarget) forms() []form { return []form{{like: fileTCPTargetKeys{}}, {like: ""}} }
 
 func (l oneOrMany[T]) forms() []form { return []form{{like: []T{}}, {like: *new(T)}} }
 
 func (fileConcurrency) forms() []form {
 	return []form{{like: "", words: []string{"parallel"}}, {like: 0, words: []string{"0"}}}
 }
+
+func (fileServiceName) forms() []form { return []form{{like: ""}, {like: fileServiceName{}}} }
+
+func (fileBackendTarget) forms() []form { return []form{{like: fileBackendTarget{}}, {like: ""}} }
+
+func (fileServiceTarget) forms() []form { return []form{{like: fileServiceTarget{}}, {like: ""}} }
+
+func (fileBackend) forms() []form {
+	return []form{{like: fileBackend{}}, {like: "", words: []string{"invalid"}}}
+}
+
+func (fileTCPBackend) forms() []form {
+	return []form{{like: fileTCPBackend{}}, {like: "", words: []string{"invalid"}}}
+}
+
+func (fileTimeSpan) forms() []form {
+	return append(fileDuration(0).forms(), form{like: fileTimeSpan{}})
+}
+
+// filePresent is looser here than it is: null is taken wherever a string is.
+func (filePresent) forms() []form { return []form{{like: "", name: "null"}} }
 
 // isPublic tells whether a scalar that is decoded into the type may be shown.
 func isPublic(t reflect.Type) bool {

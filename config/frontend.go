@@ -47,8 +47,10 @@ type Upstream struct {
 	ConnectTimeout time.Duration
 	// IdleTimeout closes connections without requests.
 	IdleTimeout time.Duration
-	// Keepalive are the probes on idle connections; nil for none.
-	Keepalive *Keepalive
+	// Keepalive are the probes on idle connections; nil for the translator's, or
+	// none if NoKeepalive.
+	Keepalive   *Keepalive
+	NoKeepalive bool
 }
 
 // Keepalive are TCP's probes on idle connections.
@@ -197,6 +199,7 @@ func (r *resolver) upstream(path string, f *fileProcessBackend) {
 	r.cfg.Upstream.IdleTimeout = r.atLeastMillisecond(path+".poolIdleTimeout", f.PoolIdleTimeout)
 	if f.Keepalives != nil {
 		r.cfg.Upstream.Keepalive = r.keepalive(path+".keepalives", f.Keepalives)
+		r.cfg.Upstream.NoKeepalive = r.cfg.Upstream.Keepalive == nil
 	}
 }
 

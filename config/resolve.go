@@ -32,6 +32,12 @@ type resolver struct {
 	// that are being read.
 	groups  map[string]*routeGroup
 	entered []string
+	// namedBackends are the section "backends" by name, meshServices the section
+	// "services" by namespace/hostname. tls is what blocks of that name say.
+	namedBackends map[string]*destination
+	meshServices  map[string]*workloadService
+	tls           map[*fileBackendTLS]*TLS
+	warned        map[string]bool
 	// given are the names that the user gave to backends.
 	given map[*Backend]string
 	// f5 tells that the file is F5's own, which has policies and services.
@@ -51,6 +57,8 @@ func newResolver(name string, root *node, opts Options) *resolver {
 		forListener: map[*ExtProc]bool{},
 		split:       map[*Route][]conditionalExtProc{},
 		given:       map[*Backend]string{},
+		tls:         map[*fileBackendTLS]*TLS{},
+		warned:      map[string]bool{},
 
 		listenerLevels: map[*Listener]levels{},
 		gatewayLevels:  map[*Listener]gatewayLevels{},
@@ -81,8 +89,13 @@ func (r *resolver) missingf(path string, format string, args ...any) {
 	}
 }
 
+// warnf reports a remark, once: what several routes use is read for each.
 func (r *resolver) warnf(path string, kind Kind, format string, args ...any) {
-	r.cfg.Warnings = append(r.cfg.Warnings, r.cfg.Errorf(path, kind, format, args...))
+	e := r.cfg.Errorf(path, kind, format, args...)
+	if text := e.Error(); !r.warned[text] {
+		r.warned[text] = true
+		r.cfg.Warnings = append(r.cfg.Warnings, e)
+	}
 }
 
 func (r *resolver) resolve(f *file) {
@@ -90,6 +103,8 @@ func (r *resolver) resolve(f *file) {
 	r.connections(f)
 	r.sections(f.Processors, f.Profiles)
 	r.targeted(f.Policies)
+	r.backends(f.Backends)
+	r.workloadServices(f.Services, f.Workloads)
 	r.routeGroups(f.RouteGroups)
 	for i := range f.Binds {
 		b := &f.Binds[i]
@@ -108,6 +123,9 @@ func (r *resolver) resolve(f *file) {
 	}
 	r.gateways(f.Gateways)
 	r.attachedRoutes(f.Routes, f.TCPRoutes)
+	r.unusedBackends()
+	r.unusedServices()
+	r.versionsBehindTLS()
 	r.missedTargets()
 	for i := range f.GatewayPolicies {
 		r.gatewayPolicy(fmt.Sprintf("gatewayPolicies[%d]", i), &f.GatewayPolicies[i])

@@ -47,10 +47,6 @@ func (r *resolver) checked(path string, c *Credential) *Credential {
 // tlsMinVersions are F5's words.
 var tlsMinVersions = []string{"v1.2", "v1.3"}
 
-func (r *resolver) backendTLS(path string, f *fileBackendTLS) *TLS {
-	return r.clientTLS(path, clientTLSKeys{"root", "cert", "key", "minVersion"}, f)
-}
-
 // clientTLSKeys are the words of a dialect for the fields of fileBackendTLS.
 type clientTLSKeys struct{ root, cert, key, minVersion string }
 

@@ -11,6 +11,7 @@ import (
 type target struct {
 	level
 	listener *fileGatewayTarget // one listener or gateway
+	backend  *fileBackendTarget // one backend or service
 	hits     int
 }
 
@@ -20,6 +21,10 @@ type targets struct {
 	rules, routes map[string][]*target // by name, see ruleName and routeName
 	listeners     []*target
 	gateways      []*target
+	// backends and services are by name: what a backend refers to.
+	backends, services map[string][]*target
+	// broad are the places of policies for a listener or a gateway.
+	broad map[string]bool
 	// early are those of the gateway phase, which run before a route is chosen:
 	// for a listener first, then for its gateway.
 	early struct{ listeners, gateways []*target }
@@ -44,6 +49,7 @@ var gatewayPhasePolicies = strings.Fields("oidc jwtAuth authorization extAuthz e
 func (r *resolver) targeted(entries []fileTargetedPolicy) {
 	t := &r.targets
 	t.rules, t.routes = map[string][]*target{}, map[string][]*target{}
+	t.backends, t.services, t.broad = map[string][]*target{}, map[string][]*target{}, map[string]bool{}
 	names := named[*target]{what: "policy", list: "policies"}
 	for i := range entries {
 		f := &entries[i]
@@ -66,19 +72,28 @@ func (r *resolver) targeted(entries []fileTargetedPolicy) {
 	for _, list := range t.routes {
 		r.onePerTarget(list, func(*target) string { return "" })
 	}
+	for _, list := range t.backends {
+		r.onePerTarget(list, func(p *target) string { return p.backend.Backend.Section })
+	}
+	for _, list := range t.services {
+		r.onePerTarget(list, func(p *target) string { return fmt.Sprint(p.backend.Service.Port) })
+	}
 }
 
 // aim reads the target of a policy.
 func (r *resolver) aim(path string, f *fileTargetedPolicy, p *target) {
 	t, to := &r.targets, &f.Target
 	given := 0
-	for _, is := range []bool{to.Gateway != nil, to.Listener != "", to.Route != nil, to.RouteRule != ""} {
+	for _, is := range []bool{
+		to.Gateway != nil, to.Listener != "", to.Route != nil, to.RouteRule != "",
+		to.Backend != nil, to.SubBackend != "", to.Service != nil,
+	} {
 		if is {
 			given++
 		}
 	}
 	if given != 1 {
-		r.missingf(path, "expected exactly one of gateway, route")
+		r.missingf(path, "expected exactly one of gateway, route, backend")
 		return
 	}
 	if to.Listener != "" {
@@ -95,6 +110,8 @@ func (r *resolver) aim(path string, f *fileTargetedPolicy, p *target) {
 	}
 	t.all = append(t.all, p)
 	switch {
+	case to.Backend != nil, to.SubBackend != "", to.Service != nil:
+		r.backendPolicy(path, to, p)
 	case to.Route != nil && to.Route.RuleName != "":
 		name := ruleName(to.Route.Namespace, to.Route.Name, to.Route.RuleName)
 		t.rules[name] = append(t.rules[name], p)
@@ -103,6 +120,7 @@ func (r *resolver) aim(path string, f *fileTargetedPolicy, p *target) {
 		t.routes[name] = append(t.routes[name], p)
 	default:
 		p.listener = to.Gateway
+		t.broad[p.path] = true
 		if to.Gateway.ListenerName != "" || to.Gateway.Port != 0 {
 			t.listeners = append(t.listeners, p)
 		} else {
@@ -114,7 +132,7 @@ func (r *resolver) aim(path string, f *fileTargetedPolicy, p *target) {
 // earlyPolicy reads a policy of the gateway phase.
 func (r *resolver) earlyPolicy(path string, f *fileTargetedPolicy, p *target) {
 	if f.Target.Gateway == nil {
-		r.errorf(path, Invalid, "a policy that runs before a route is chosen cannot be attached to a route; expected gateway")
+		r.errorf(path, Invalid, "a policy that runs before a route is chosen can only be attached to a gateway; expected gateway")
 		return
 	}
 	key := r.policyKey(p)
@@ -212,6 +230,10 @@ func (r *resolver) missedTargets() {
 			continue
 		}
 		path := strings.TrimSuffix(p.path, ".policy") + ".target"
+		if p.backend != nil {
+			r.missedBackend(path, p)
+			continue
+		}
 		if p.listener == nil {
 			r.errorf(path, Reference, "no route has this name")
 			continue

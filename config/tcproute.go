@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // TCPRoute sends connections to its backends.
@@ -39,21 +40,30 @@ func (r *resolver) tcpRoute(path string, index int, f *fileTCPRoute) *TCPRoute {
 	return rt
 }
 
-// tcpBackend is a backend of which only the address, the weight and the
-// encryption count.
+// tcpBackend is a backend of which only the address, the weight and how
+// connections are made count.
 func (r *resolver) tcpBackend(path string, f *fileTCPBackend, ls levels) *Backend {
-	b := fileBackend{Weight: f.Weight, Host: f.Host}
+	b := fileBackend{Weight: f.Weight, Host: f.Host, Service: f.Service, Invalid: f.Invalid}
 	if f.Policies != nil {
 		b.Policies = &fileBackendPolicies{BackendTLS: f.Policies.BackendTLS}
 	}
-	switch {
-	case f.Backend != nil && f.Host != "":
-		r.errorf(path, Conflict, "host and backend exclude each other")
-	case f.Backend != nil:
-		b.Host = f.Backend.keys.Host
+	switch early := f.Backend; {
+	case early == nil:
+	case early.name != "":
+		b.Backend = early.name
+		if n := r.namedBackends[strings.TrimPrefix(early.name, "/")]; n != nil && n.file.Host == "" {
+			n.used = true
+			r.errorf(path+".backend", Unsupported, "connections can only go to a backend with a host")
+			return nil
+		}
+	case f.Host != "" || f.Service != nil || bool(f.Invalid):
+		r.errorf(path, Conflict, "host, service and invalid stand in the entry itself, or all below backend")
+		return nil
+	default:
+		b.Host, b.Service, b.Invalid = early.keys.Host, early.keys.Service, early.keys.Invalid
 	}
-	if b.Host == "" {
-		r.missingf(path, "expected host")
+	if b.Host == "" && b.Service == nil && b.Backend == "" && !bool(b.Invalid) {
+		r.missingf(path, "expected one of host, service, backend, invalid")
 		return nil
 	}
 	return r.backend(path, "", &b, ls)
