@@ -1,7 +1,6 @@
 package translator
 
 import (
-	"net"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -43,21 +42,24 @@ func (t *translation) backendCluster(b *config.Backend) string {
 	if _, ok := t.clusters[name]; ok {
 		return name
 	}
-	options := &httpv3.HttpProtocolOptions{}
-	if b.TLS != nil {
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{
-			HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
-		}}
-	} else {
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true}},
-		}}
-	}
+	options := httpOptions(b)
 	options.HttpFilters = t.upstreamFilters(b)
+	if b.Dynamic {
+		serverNameOfHost(options, b.TLS)
+	}
 	if t.retried[name] {
 		options.HttpFilters = withRetryAttempt(options.HttpFilters)
 	}
 	c := t.cluster(name, b.Target, options)
+	switch {
+	case b.Service != nil:
+		c.LoadAssignment.Endpoints = endpoints(b.Service.Endpoints)
+		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+	case b.Dynamic:
+		t.forwardProxyCluster(c)
+	}
+	t.connections(c, b)
+	evictions(c, b.Eviction)
 	if b.TLS != nil {
 		c.TransportSocket = t.upstreamTLS(b)
 	}
@@ -91,7 +93,6 @@ func (t *translation) extProcCluster(name string, target config.Target, tls *con
 // cluster adds what all clusters have in common. Without options it is not for
 // HTTP.
 func (t *translation) cluster(name string, target config.Target, options *httpv3.HttpProtocolOptions) *clusterv3.Cluster {
-	endpoint := &endpointv3.Endpoint{Address: targetAddress(target)}
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
@@ -104,22 +105,20 @@ func (t *translation) cluster(name string, target config.Target, options *httpv3
 		}}},
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: name,
-			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: endpoint},
-			}}}},
+			Endpoints:   endpoints([]config.Target{target}),
 		},
 	}
 	t.upstream(c, options)
 	if options != nil {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: mustAny(options)}
 	}
-	if target.Host != "" && net.ParseIP(target.Host) == nil {
-		// The name goes upstream as Host, and into SNI and verification.
-		endpoint.Hostname = target.Host
+	if isName(target) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 		c.DnsLookupFamily = t.dnsLookupFamily()
-		// One bad name must not hold anything up: the default resolver would
-		// ask for 20 s, and a cluster that warms blocks the start.
+		// Envoy waits for the first answer about a name: at its start with the
+		// listeners, later with the routes and with other clusters, so that no
+		// request fails. It must not wait for long: its resolver would ask for
+		// 20 s.
 		c.TypedDnsResolverConfig = &corev3.TypedExtensionConfig{
 			Name: "envoy.network.dns_resolver.cares",
 			TypedConfig: mustAny(&caresv3.CaresDnsResolverConfig{

@@ -59,8 +59,8 @@ type chains map[string]translator.Chain
 func word(route, backend string) string { return "route/" + route + "/" + backend }
 
 // newTestbed starts Envoy. The text has %d for the port; EXTERNAL stands for
-// the address of the external server.
-func newTestbed(t *testing.T, text string, cs chains) *testbed {
+// the address of the external server. Edits are made to the resources.
+func newTestbed(t *testing.T, text string, cs chains, edits ...func(*translator.Resources)) *testbed {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tr") // short enough for a socket
 	if err != nil {
@@ -101,6 +101,9 @@ func newTestbed(t *testing.T, text string, cs chains) *testbed {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, edit := range edits {
+		edit(r)
 	}
 	snapshot, err := xds.NewSnapshot(r)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -82,23 +83,76 @@ func tcpCluster(b *config.Backend) string { return "tcp/" + backendCluster(b) }
 // are: a new value comes by SDS, and the cluster stays.
 func backendCluster(b *config.Backend) string {
 	name := address(b.Target)
-	if tls := b.TLS; tls != nil {
-		name += "|tls"
-		if tls.MinVersion != "" {
-			name += ">=" + strings.TrimPrefix(tls.MinVersion, "v")
-		}
-		if len(tls.Root) > 0 {
-			name += "|ca:" + shortHash(tls.Root)
-		}
-		if tls.Key != nil {
-			name += "|cert:" + tls.Key.Ref
-		}
+	switch {
+	case b.Service != nil:
+		name = "service/" + b.Service.Name + ":" + strconv.Itoa(int(b.Service.Port))
+	case b.Dynamic:
+		name = "dynamic"
+	case b.Invalid:
+		name = "invalid"
+	}
+	if b.TLS != nil {
+		name += tlsName(b.TLS)
+	}
+	if b.HTTP.Version != "" {
+		name += "|http:" + b.HTTP.Version
+	}
+	name += tcpName(b.TCP)
+	if e := b.Eviction; e != nil {
+		name += fmt.Sprintf("|eviction:%d/%s", e.Failures, e.Duration)
 	}
 	if b.Credential != nil {
 		name += "|" + b.Credential.Ref + credentialPlace(b.CredentialAt)
 	}
 	if speaksAnthropic(b) {
 		name += "|anthropic"
+	}
+	return name
+}
+
+// tlsName is what tells one kind of encryption from another.
+func tlsName(t *config.TLS) string {
+	name := "|tls"
+	if t.MinVersion != "" {
+		name += ">=" + strings.TrimPrefix(t.MinVersion, "v")
+	}
+	if t.Name != "" {
+		name += "|name:" + t.Name
+	}
+	switch t.Verification {
+	case config.VerifyName:
+	case config.VerifyIssuer:
+		name += "|any-name"
+	case config.VerifyNothing:
+		name += "|unverified"
+	}
+	for _, list := range []struct {
+		label string
+		words []string
+	}{{"san", t.SubjectAltNames}, {"alpn", t.ALPN}, {"groups", t.KeyExchangeGroups}} {
+		if len(list.words) > 0 {
+			name += "|" + list.label + ":" + strings.Join(list.words, ",")
+		}
+	}
+	if len(t.Root) > 0 {
+		name += "|ca:" + shortHash(t.Root)
+	}
+	if t.Key != nil {
+		name += "|cert:" + t.Key.Ref
+	}
+	return name
+}
+
+// tcpName is what differs from the defaults for connections.
+func tcpName(t config.BackendTCP) (name string) {
+	if t.ConnectTimeout != 0 {
+		name = "|connect:" + t.ConnectTimeout.String()
+	}
+	switch {
+	case t.NoKeepalive:
+		name += "|keepalive:off"
+	case t.Keepalive != nil:
+		name += fmt.Sprintf("|keepalive:%s/%s/%d", t.Keepalive.Time, t.Keepalive.Interval, t.Keepalive.Probes)
 	}
 	return name
 }

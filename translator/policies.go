@@ -29,6 +29,7 @@ import (
 //	route.directResponse  headers of the route's own answer
 //	backend.requestHeaderModifier
 //	backend.ai            our ext_proc service: settings of an ai backend
+//	backend.dynamic       looks up the host that a request goes to
 //
 // What a policy needs beside its own filter stands right before it, under its
 // name with a word behind: route.extProc.metadata.
@@ -150,6 +151,7 @@ func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *cha
 		responseHeaders(r.DirectResponse),
 		headerModifiers(backendRequestHeaders, only.RequestHeaders, nil),
 		service,
+		t.forwardProxy(r),
 	))
 	t.unseen(gateway.bodies, c.bodies)
 	return c

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"math"
 	"net"
 	"time"
@@ -28,13 +29,14 @@ const (
 
 // retryPolicy tells when a request is sent again, and how long one attempt may
 // take until the headers of the response. It is nil for once and forever.
-func retryPolicy(f *config.Filters) *routev3.RetryPolicy {
-	if f.Retry == nil && f.BackendTimeout == 0 {
+func retryPolicy(f *config.Filters, b *config.Backend) *routev3.RetryPolicy {
+	timeout := cmp.Or(b.HTTP.RequestTimeout, f.BackendTimeout)
+	if f.Retry == nil && timeout == 0 {
 		return nil
 	}
 	p := &routev3.RetryPolicy{NumRetries: wrapperspb.UInt32(0)}
-	if f.BackendTimeout > 0 {
-		p.PerTryTimeout = durationpb.New(f.BackendTimeout)
+	if timeout > 0 {
+		p.PerTryTimeout = durationpb.New(timeout)
 	}
 	if f.Retry == nil {
 		return p

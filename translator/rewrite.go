@@ -9,7 +9,6 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -23,7 +22,7 @@ func rewriteHost(a *routev3.RouteAction, r *config.Route, b *config.Backend) {
 	}
 	switch host.Kind {
 	case config.AuthorityAuto:
-		a.HostRewriteSpecifier = &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)}
+		autoHost(a, r, b)
 	case config.AuthorityFull, config.AuthorityHost:
 		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host.Value}
 	case config.AuthorityPort:

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -165,6 +165,10 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		if own.chooses() {
 			chosen = t.choices(l, r, own)
 		}
+		share := uint32(0)
+		if r.DirectResponse == nil && (!own.chooses() || own.FailOpen) {
+			share = invalidShare(r)
+		}
 		hostnames := r.Hostnames
 		if len(hostnames) == 0 {
 			hostnames = []string{anyHost}
@@ -180,6 +184,9 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 				}
 				c := candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
 				for _, h := range hostnames {
+					if share > 0 {
+						byHost[h] = append(byHost[h], c.failing(share))
+					}
 					byHost[h] = append(byHost[h], c)
 				}
 			}
@@ -187,7 +194,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 	}
 	groups := make(map[string][]routeWithPolicies, len(byHost))
 	for h, cs := range byHost {
-		slices.SortFunc(cs, compare)
+		slices.SortStableFunc(cs, compare)
 		routes := make([]routeWithPolicies, len(cs))
 		for i, c := range cs {
 			routes[i] = c.envoy
@@ -365,17 +372,15 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant 
 	case r.Delegates:
 		return always(directResponse(404, routeNotFound))
 	}
-	total := uint64(0)
-	for _, b := range r.Backends {
-		total += uint64(b.Weight)
-	}
+	total, invalid := weights(r)
 	if total > 1<<32-1 {
 		t.errorf(r.Path+".backends", config.Invalid, "the weights add up to %d; at most %d", total, uint32(1<<32-1))
 	}
-	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
+	backends := validBackends(r)
+	used := slices.DeleteFunc(slices.Clone(backends), func(b *config.Backend) bool { return b.Weight == 0 })
 	switch other := otherPath(used); {
-	case total == 0:
-		return always(directResponse(500, "no valid backends"))
+	case total == invalid:
+		return always(directResponse(500, noValidBackends))
 	case chooses && !failOpen:
 		return always(directResponse(500, noBackendChosen))
 	case other != nil && chooses:
@@ -383,17 +388,13 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant 
 	case other != nil:
 		t.errorf(other.Path, config.Unsupported, "backends of one route that need different paths are not supported here; give each its own route")
 	}
-	if len(r.Backends) == 1 {
+	if other := differing(used, func(b *config.Backend) time.Duration { return b.HTTP.RequestTimeout }); other != nil {
+		t.errorf(other.Path, config.Unsupported, "backends of one route with different http.requestTimeout are not supported here; give each its own route")
+	}
+	if len(backends) == 1 {
 		return t.toBackend(r, used[0])
 	}
-	weighted := &routev3.WeightedCluster{}
-	for _, b := range r.Backends {
-		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
-			Name:                 t.backendCluster(b),
-			Weight:               wrapperspb.UInt32(b.Weight),
-			TypedPerFilterConfig: t.backendPolicies(r, b),
-		})
-	}
+	weighted := t.weightedClusters(r)
 	return t.forward(r, used[0], func(a *routev3.RouteAction) {
 		a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	})
@@ -401,6 +402,9 @@ func (t *translation) action(r *config.Route, chooses, failOpen bool) []variant 
 
 // toBackend sends requests of a route to one of its backends.
 func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
+	if b.Invalid {
+		return always(directResponse(500, noValidBackends))
+	}
 	cluster := t.backendCluster(b)
 	return t.forward(r, b, func(a *routev3.RouteAction) {
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: cluster}
@@ -440,7 +444,7 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 			// from when the router has the whole request: what our service or
 			// somebody's takes before that does not count.
 			Timeout:               durationpb.New(r.Timeout),
-			RetryPolicy:           retryPolicy(&r.Filters),
+			RetryPolicy:           retryPolicy(&r.Filters, b),
 			RequestMirrorPolicies: t.mirror(r.Mirror),
 		}
 		to(a)
@@ -468,8 +472,11 @@ func directResponse(status uint32, body string) func(*routev3.Route) {
 	}
 }
 
-// routeNotFound is agentgateway's.
-const routeNotFound = "route not found"
+// These answers are agentgateway's.
+const (
+	routeNotFound   = "route not found"
+	noValidBackends = "no valid backends"
+)
 
 // notFoundRoute ends every virtual host: a request that matches no route would
 // run no policy at all, not even those of the gateway.

@@ -3,6 +3,7 @@ package translator
 import (
 	"slices"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -41,6 +42,9 @@ func (t *translation) tcpFilters(l *config.Listener, r *config.TCPRoute) []*list
 		return nil
 	}
 	used := slices.DeleteFunc(slices.Clone(r.Backends), func(b *config.Backend) bool { return b.Weight == 0 })
+	if !slices.ContainsFunc(used, func(b *config.Backend) bool { return !b.Invalid }) {
+		return nil
+	}
 	p := &tcpproxyv3.TcpProxy{
 		StatPrefix: listenerName(l.Port),
 		// Databases keep connections for as long as they like.
@@ -68,6 +72,14 @@ func (t *translation) tcpCluster(b *config.Backend) string {
 	if _, ok := t.clusters[name]; !ok {
 		c := t.cluster(name, b.Target, nil)
 		c.PerConnectionBufferLimitBytes = nil // no body is ever held
+		switch {
+		case b.Invalid: // without an endpoint the connection is closed
+			c.LoadAssignment.Endpoints = nil
+		case b.Service != nil:
+			c.LoadAssignment.Endpoints = endpoints(b.Service.Endpoints)
+			c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+		}
+		t.connections(c, b)
 		if b.TLS != nil {
 			c.TransportSocket = t.upstreamTLS(b)
 		}

@@ -1,6 +1,10 @@
 package translator
 
 import (
+	"cmp"
+	"net"
+	"strings"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
@@ -16,28 +20,76 @@ var tlsVersions = map[string]tlsv3.TlsParameters_TlsProtocol{
 	"TLS_V1_3": tlsv3.TlsParameters_TLSv1_3,
 }
 
-// upstreamTLS verifies the backend's name, and shows it our certificate if
-// there is one. As a client, Envoy speaks TLS 1.2 at most unless it is told.
+// upstreamTLS encrypts what goes to a backend, verifies whom it talks to, and
+// shows our certificate if there is one. As a client, Envoy speaks TLS 1.2 at most
+// unless it is told.
 func (t *translation) upstreamTLS(b *config.Backend) *corev3.TransportSocket {
 	common := &tlsv3.CommonTlsContext{
 		TlsParams: &tlsv3.TlsParameters{
 			TlsMinimumProtocolVersion: tlsVersions[b.TLS.MinVersion],
 			TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
 		},
-		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-			TrustedCa: t.trustedCA(b),
-		}},
+		AlpnProtocols: b.TLS.ALPN,
+	}
+	for _, group := range b.TLS.KeyExchangeGroups {
+		common.TlsParams.EcdhCurves = append(common.TlsParams.EcdhCurves, cmp.Or(keyExchangeGroups[group], group))
 	}
 	if b.TLS.Key != nil {
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{{Name: t.clientCertificate(b), SdsConfig: adsSource()}}
 	}
+	socket := &tlsv3.UpstreamTlsContext{CommonTlsContext: common}
+	name := serverName(b)
+	switch {
+	case name == "" || net.ParseIP(name) != nil: // not sent
+	case b.TLS.Name == "":
+		socket.AutoHostSni = true
+	default:
+		socket.Sni = name
+	}
+	if b.TLS.Verification != config.VerifyNothing {
+		roots := &tlsv3.CertificateValidationContext{TrustedCa: t.trustedCA(b)}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: roots}
+		if b.TLS.Verification == config.VerifyName {
+			verifyName(socket, roots, name, b.TLS.SubjectAltNames)
+		}
+	}
 	return &corev3.TransportSocket{
-		Name: "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(&tlsv3.UpstreamTlsContext{
-			AutoHostSni:          true,
-			AutoSniSanValidation: true,
-			CommonTlsContext:     common,
-		})},
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(socket)},
+	}
+}
+
+// serverName is what the certificate of a backend must be for: a name, which is
+// also sent, or an address. It is empty where only the request knows.
+func serverName(b *config.Backend) string {
+	if b.TLS.Name != "" {
+		return b.TLS.Name
+	}
+	return b.Target.Host
+}
+
+// verifyName verifies whom a certificate is for: one of the alternatives if there
+// are some, and else the name.
+func verifyName(socket *tlsv3.UpstreamTlsContext, roots *tlsv3.CertificateValidationContext, name string, alternatives []string) {
+	switch {
+	case len(alternatives) > 0:
+	case net.ParseIP(name) != nil:
+		alternatives = []string{name}
+	default:
+		socket.AutoSniSanValidation = name != ""
+	}
+	for _, a := range alternatives {
+		kind := tlsv3.SubjectAltNameMatcher_URI
+		switch ip := net.ParseIP(a); {
+		case ip != nil:
+			kind, a = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, ip.String()
+		case !strings.Contains(a, "://"):
+			kind, a = tlsv3.SubjectAltNameMatcher_DNS, strings.ToLower(a)
+		}
+		roots.MatchTypedSubjectAltNames = append(roots.MatchTypedSubjectAltNames, &tlsv3.SubjectAltNameMatcher{
+			SanType: kind,
+			Matcher: stringMatch(config.ValueMatch{Value: a}),
+		})
 	}
 }
 
