@@ -60,3 +60,62 @@ routeGroups:
 	b.run(request{name: "nothing in the group", target: "/team/c", status: 404, want: []string{"route not found"}})
 	b.run(request{name: "another parent", target: "/x", want: []string{"c got"}})
 }
+
+// The gateway phase in all its spellings: on the gateway, on one listener of it,
+// and as a policy that targets either. The listener's wins per kind; browsers are
+// answered before external processing, also where no route matches, and a route's
+// own cors replaces the headers of the gateway's.
+func TestGatewayPhaseSpellingsInEnvoy(t *testing.T) {
+	a := backend(t, "a")
+	gw, rt := newMarker(t, "gw"), newMarker(t, "rt")
+	b := newTestbed(t, fmt.Sprintf(`
+gateways:
+  web:
+    port: %%d
+    listeners:
+    - {name: own, hostname: own.test, cors: {allowOrigins: ["https://own.test"]}}
+    - {name: rest}
+routes:
+- {name: plain, gateways: web, matches: [{path: {exact: /plain}}], backends: [{host: %[1]q}]}
+- name: both
+  gateways: web
+  matches: [{path: {exact: /both}}]
+  policies: {extProc: {host: %[3]q}, cors: {allowOrigins: ["https://route.test"]}}
+  backends: [{host: %[1]q}]
+policies:
+- target: {gateway: {gatewayName: web, gatewayNamespace: default}}
+  phase: gateway
+  policy: {cors: {allowOrigins: ["https://any.test"]}}
+- target: {gateway: {gatewayName: web, gatewayNamespace: default, listenerName: rest}}
+  phase: gateway
+  policy: {extProc: {host: %[2]q}}
+`, a, gw.addr, rt.addr), nil)
+	for _, c := range []struct {
+		name, host, target, origin string
+		status                     int
+		allowed                    string
+		gateway, route             bool
+	}{
+		{"the listener's own cors", "own.test", "/plain", "https://own.test", 200, "https://own.test", false, false},
+		{"not the gateway's there", "own.test", "/plain", "https://any.test", 200, "", false, false},
+		{"the gateway's elsewhere, and extProc", "other.test", "/plain", "https://any.test", 200, "https://any.test", true, false},
+		{"where no route matches", "other.test", "/none", "https://any.test", 404, "https://any.test", true, false},
+		{"both phases", "other.test", "/both", "https://route.test", 200, "https://route.test", true, true},
+		{"the route's on another listener", "own.test", "/both", "https://route.test", 200, "https://route.test", false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			gw.forget()
+			rt.forget()
+			got := b.ask(t, "GET", c.host, c.target, "", "origin: "+c.origin)
+			if got.status != c.status || got.headers.Get("access-control-allow-origin") != c.allowed {
+				t.Errorf("status %d, allowed %q; want %d, %q", got.status, got.headers.Get("access-control-allow-origin"), c.status, c.allowed)
+			}
+			if log, _, _ := gw.forget(); (log != "") != c.gateway {
+				t.Errorf("the gateway's server saw %q", log)
+			}
+			if log, _, _ := rt.forget(); (log != "") != c.route {
+				t.Errorf("the route's server saw %q", log)
+			}
+		})
+	}
+}
