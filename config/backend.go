@@ -120,22 +120,12 @@ func (r *resolver) dynamic(path string, f *fileDynamic, b *Backend) {
 		b.Dynamic = true
 		return
 	}
-	literal, ok := stringLiteral(string(f.Target))
+	literal, ok := celString(string(f.Target))
 	if !ok {
 		r.errorf(path+".target", Unsupported, `only a string literal is supported, such as '"api.example.com:80"'`)
 		return
 	}
 	r.target(path+".target", literal, &b.Target)
-}
-
-// stringLiteral is the value of a CEL expression that is one, without escapes.
-func stringLiteral(expression string) (string, bool) {
-	s := strings.TrimSpace(expression)
-	if len(s) < 2 || s[0] != '"' && s[0] != '\'' || s[len(s)-1] != s[0] {
-		return "", false
-	}
-	inner := s[1 : len(s)-1]
-	return inner, !strings.ContainsAny(inner, s[:1]+`\`)
 }
 
 // backends reads v0.11's section of that name.

@@ -9,7 +9,7 @@ import (
 func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 	e := &ExtProc{Path: path, FailOpen: r.failureMode(path, f.FailureMode) == FailOpen, Show: r.processing(path, f)}
 	ways := 0
-	for _, given := range []bool{f.Host != "", f.Profile != "", f.Profiles != nil} {
+	for _, given := range []bool{f.Host != "" || f.Backend != "", f.Profile != "", f.Profiles != nil} {
 		if given {
 			ways++
 		}
@@ -17,8 +17,12 @@ func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 	switch {
 	case ways > 1:
 		r.errorf(path, Conflict, "host, profile and profiles exclude each other; host is somebody's ext_proc server, profile a chain of this file, profiles several to choose from")
+	case f.Host != "" && f.Backend != "":
+		r.errorf(path, Conflict, "host and backend exclude each other")
 	case f.Host != "":
 		e.Target, e.TLS = r.server(path, f.Host, f.Policies)
+	case f.Backend != "":
+		e.Target, e.TLS = r.namedServer(path, f.Backend, f.Policies)
 	case f.Profile != "":
 		r.candidate(e, path+".profile", path+".profile", &fileCandidate{Name: f.Profile})
 	case len(f.Profiles) > 0:
@@ -43,13 +47,14 @@ func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 	default:
 		r.errorf(path+".clientHeaders", Invalid, "expected forward or drop")
 	}
-	if f.ClientHeaders != "" && f.Host != "" {
+	server := f.Host != "" || f.Backend != ""
+	if f.ClientHeaders != "" && server {
 		r.errorf(path+".clientHeaders", Conflict, "clientHeaders goes with profile and profiles; a server behind host decides by itself")
 	}
-	if f.Host == "" && ways > 0 {
+	if !server && ways > 0 {
 		r.onlyForServers(path, f)
 	}
-	if f.Schema != "" && f.Host != "" {
+	if f.Schema != "" && server {
 		r.errorf(path+".schema", Conflict, "schema goes with profile and profiles; a server behind host decides by itself")
 		return e
 	}
@@ -91,6 +96,24 @@ func (r *resolver) server(path, host string, f *fileServerPolicies) (*Target, *T
 	}
 	r.verifiable(path+".policies.backendTLS", &Backend{Target: t, TLS: tls})
 	return &t, tls
+}
+
+// namedServer is a server of the section "backends".
+func (r *resolver) namedServer(path, name string, f *fileServerPolicies) (*Target, *TLS) {
+	to := r.named(path+".backend", name)
+	if to == nil {
+		return nil, nil
+	}
+	b := r.backendAt(path, to.owner, &fileBackend{}, to, nil)
+	if b.Target == (Target{}) || b.AI != nil || b.Credential != nil {
+		r.errorf(path+".backend", Unsupported, "an ext_proc server is a backend of kind host, of which only backendTLS is used")
+		return nil, nil
+	}
+	if f != nil && f.BackendTLS != nil {
+		b.TLS = r.backendTLS(path+".policies.backendTLS", f.BackendTLS)
+		r.verifiable(path+".policies.backendTLS", b)
+	}
+	return &b.Target, b.TLS
 }
 
 // candidate adds a profile that may be chosen; namePath is the place of its

@@ -29,9 +29,8 @@ type fileConditionalExtProc struct {
 type fileExternal struct {
 	// Service is a server among the services of the file.
 	Service *fileServiceRef `yaml:"service,notyet"`
-	// Backend is a server among the backends of the file, by name.
-	Backend string `yaml:"backend,notyet"`
-
+	// Backend is a server among the top-level backends, by name. Its kind is host.
+	Backend string `yaml:"backend"`
 	// Host is the address of somebody's ext_proc server: host:port,
 	// unix:/path, http://host[:port], or https://host[:port] for TLS. It speaks
 	// gRPC, over HTTP/2.

@@ -93,9 +93,9 @@ type fileMirror struct {
 // fileMirrorBackend is a backend without settings of its own.
 type fileMirrorBackend struct {
 	// Service is an entry of services.
-	Service *fileServiceRef `yaml:"service,notyet"`
-	// Backend is an entry of the top-level backends.
-	Backend string `yaml:"backend,notyet"`
+	Service *fileServiceRef `yaml:"service"`
+	// Backend is an entry of the top-level backends, of kind host.
+	Backend string `yaml:"backend"`
 	// Invalid drops the copies.
 	Invalid *fileEmpty `yaml:"invalid,notyet"`
 

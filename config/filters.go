@@ -283,19 +283,33 @@ func (r *resolver) buffer(path string, f *fileBuffer) uint32 {
 }
 
 func (r *resolver) mirror(path string, f *fileMirror) *Mirror {
-	m := &Mirror{Backend: &Backend{Path: path + ".backend", Weight: 1}, Share: f.Percentage}
+	m := &Mirror{Backend: r.copies(path+".backend", &f.Backend), Share: f.Percentage}
 	if f.Percentage < 0 || f.Percentage > 1 {
 		r.errorf(path+".percentage", Invalid, "expected a share from 0.0 to 1.0, such as 0.1 for every tenth request")
-	}
-	if f.Backend.Host == "" {
-		r.missingf(path+".backend", "expected host")
-	} else {
-		r.targetOrURL(path+".backend.host", f.Backend.Host, m.Backend)
 	}
 	if f.Percentage == 0 {
 		return nil
 	}
 	return m
+}
+
+// copies is where the copies of requests go.
+func (r *resolver) copies(path string, f *fileMirrorBackend) *Backend {
+	if f.Host == "" && f.Service == nil && f.Backend == "" {
+		r.missingf(path, "expected one of host, service, backend")
+	}
+	if f.Service == nil && f.Backend == "" {
+		b := &Backend{Path: path, Weight: 1}
+		if f.Host != "" {
+			r.targetOrURL(path+".host", f.Host, b)
+		}
+		return b
+	}
+	b := r.backend(path, path, &fileBackend{Host: f.Host, Service: f.Service, Backend: f.Backend}, nil)
+	if b.AI != nil || b.Dynamic {
+		r.errorf(path+".backend", Unsupported, "copies go to a host or a service; this backend is of another kind")
+	}
+	return b
 }
 
 // targetOrURL reads an address or http://host[:port], https://host[:port].
