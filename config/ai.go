@@ -20,6 +20,9 @@ type AI struct {
 	// APIs tell which API a request is: the first whose suffix its path ends
 	// with. The last one has no suffix.
 	APIs []API
+	// Path is the path with its query that takes the place of the client's; empty
+	// for what APIs say.
+	Path string
 	// Overrides are fields of the body that replace the client's, Defaults those
 	// that it left out; sorted by name.
 	Overrides, Defaults []Field
@@ -208,7 +211,12 @@ func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backe
 	if ai.Tokenize {
 		r.errorf(path+".ai.tokenize", Unsupported, "%s; leave it out, or write false", notYetMessage)
 	}
-	for _, p := range []struct{ key, value string }{{"pathOverride", ai.PathOverride}, {"pathPrefix", ai.PathPrefix}} {
+	override, query, _ := strings.Cut(ai.PathOverride, "?")
+	if query != "" {
+		b.AI.Path = ai.PathOverride
+		r.query(path+".ai.pathOverride", query)
+	}
+	for _, p := range []struct{ key, value string }{{"pathOverride", override}, {"pathPrefix", ai.PathPrefix}} {
 		r.plainPath(path+".ai."+p.key, p.value)
 	}
 	if ai.PathOverride != "" && ai.PathPrefix != "" {
@@ -224,6 +232,22 @@ func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backe
 func (r *resolver) plainPath(place, path string) {
 	if path != "" && (!strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#\\ ")) {
 		r.errorf(place, Invalid, "expected a path that begins with / and has no query")
+	}
+}
+
+// keyParameters are names under which some APIs take keys.
+var keyParameters = []string{"key", "api_key", "api-key", "apikey", "token", "access_token"}
+
+// query checks the query of a path.
+func (r *resolver) query(place, query string) {
+	if strings.ContainsFunc(query, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }) {
+		r.errorf(place, Invalid, "expected a path that begins with /, and perhaps a query in which everything is percent-encoded that must be")
+	}
+	for part := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if slices.Contains(keyParameters, strings.ToLower(name)) {
+			r.errorf(place, Unsupported, "a key in the query would show in access logs and dumps; use backendAuth")
+		}
 	}
 }
 
@@ -403,7 +427,8 @@ func (p *provider) rewrite(t APIType, f *fileAI, model string) RegexRewrite {
 	}
 	switch {
 	case f.PathOverride != "":
-		return wholePath(f.PathOverride)
+		path, _, _ := strings.Cut(f.PathOverride, "?")
+		return wholePath(path)
 	case t == passthrough || t == detect:
 		if f.PathPrefix == "" {
 			return RegexRewrite{}
@@ -504,6 +529,6 @@ func (r *resolver) aiForNothing(rt *Route, f *fileRoute, path string) {
 
 // Untouched tells whether requests are passed on as they are, body and path.
 func (a *AI) Untouched() bool {
-	return a == nil || a.Model == "" && len(a.Overrides)+len(a.Defaults)+len(a.Aliases)+len(a.Prepend)+len(a.Append) == 0 &&
+	return a == nil || a.Model == "" && len(a.Path)+len(a.Overrides)+len(a.Defaults)+len(a.Aliases)+len(a.Prepend)+len(a.Append) == 0 &&
 		!slices.ContainsFunc(a.APIs, func(api API) bool { return api.Rewrite != RegexRewrite{} })
 }

@@ -21,8 +21,8 @@ type fileAI struct {
 	// PathOverride is the path of all requests, in place of the client's path and
 	// query.
 	// Default: what routes and pathPrefix say.
-	// Envoy: the route's regex_rewrite.
-	// Differs: the client's query is kept.
+	// Envoy: the route's regex_rewrite; with a query, a lua filter of the cluster.
+	// Differs: without a query of its own, the client's is kept.
 	PathOverride string `yaml:"pathOverride"`
 	// PathPrefix takes the place of the provider's base path, such as /v1; for
 	// gemini, which has none, it stands before the path.

@@ -177,3 +177,18 @@ binds:
 	b.run(request{name: "count", target: "/v1/messages/count_tokens", body: "{}", want: []string{"got /v1/messages/count_tokens" + with}})
 	b.run(request{name: "completions", target: "/v1/chat/completions", body: "{}", status: 501, want: []string{"not translated yet"}})
 }
+
+// A path override with a query replaces the client's as well.
+func TestQueryOfPathOverrideInEnvoy(t *testing.T) {
+	a := headerBackend(t)
+	b := newTestbed(t, fmt.Sprintf(`
+binds:
+- port: %%d
+  listeners:
+  - routes:
+    - backends: [{ai: {provider: {openAI: {}}, hostOverride: %q, pathOverride: "/deployments/d%%20e/chat?api-version=2024-10-21&x=%%22"}}]
+`, a), nil)
+	for _, target := range []string{"/v1/chat/completions", "/v1/chat/completions?a=b%20c&x=1"} {
+		b.run(request{name: target, target: target, body: "{}", want: []string{"got /deployments/d%20e/chat?api-version=2024-10-21&x=%22 body={}."}})
+	}
+}

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	_ "embed"
 	"strings"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
@@ -13,6 +14,7 @@ import (
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -22,6 +24,9 @@ import (
 func (t *translation) upstreamFilters(b *config.Backend) (filters []*hcmv3.HttpFilter) {
 	if speaksAnthropic(b) {
 		filters = append(filters, httpFilter("backend.anthropic", anthropicHeaders))
+	}
+	if b.AI != nil && b.AI.Path != "" {
+		filters = append(filters, httpFilter("backend.path", wholeTarget(b.AI.Path)))
 	}
 	if b.Credential != nil {
 		filters = append(filters, t.credentialFilters(b)...)
@@ -52,6 +57,18 @@ var anthropicHeaders = &headermutationv3.HeaderMutation{Mutations: &headermutati
 		}}},
 	},
 }}
+
+//go:embed path.lua
+var pathSource string
+
+var pathScript = luaScript(pathSource)
+
+// wholeTarget puts a path with a query in place of the client's. Envoy's own
+// rewrites leave the query, and its query mutations decode what the client has
+// encoded.
+func wholeTarget(path string) protoMessage {
+	return lua(pathScript, map[string]*structpb.Value{"path": structpb.NewStringValue(path)})
+}
 
 func remove(header string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: header}}

@@ -107,6 +107,9 @@ func backendCluster(b *config.Backend) string {
 	if speaksAnthropic(b) {
 		name += "|anthropic"
 	}
+	if b.AI != nil && b.AI.Path != "" {
+		name += "|path:" + shortHash([]byte(b.AI.Path))
+	}
 	return name
 }
 
