@@ -1,0 +1,157 @@
+package pattern
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+const (
+	// MaxValid is the longest match, in bytes, that an expression with a Valid
+	// may have.
+	MaxValid = 1024
+	// MaxInstructions bounds the size of a set: about one instruction for each
+	// character of an expression, after its repetitions are written out.
+	MaxInstructions = 50_000
+)
+
+// A Pattern is one expression of a set.
+type Pattern struct {
+	// Name is for errors.
+	Name string
+	// Expr is in the syntax of package regexp, which is RE2's.
+	Expr string
+	// Valid, if set, is asked whether a match counts, e.g. for a checksum. It
+	// must not keep the match, and must always say the same of the same text.
+	// Its expression must have no match longer than MaxValid bytes.
+	Valid func(match []byte) bool
+	// MaxMatch is how many bytes may be held for a match that is not decided;
+	// 0 means as many as it takes. See "Bounds" in the comment of the package
+	// for what becomes of longer ones.
+	MaxMatch int
+}
+
+// A Set is some patterns, compiled. It can be used by many goroutines at once.
+type Set struct {
+	patterns []Pattern
+	alphabet *alphabet
+	exact    []*exact
+	rough    *rough
+	// hold has the bytes that each pattern may have to hold, or unbounded.
+	hold []int
+	// wide is whether a match can begin, behind a character of that kind, with
+	// one that is not ASCII.
+	wide    [kinds]bool
+	streams sync.Pool
+}
+
+// Compile builds a set. The error tells of every pattern that is refused.
+func Compile(patterns []Pattern) (*Set, error) {
+	s := &Set{patterns: append([]Pattern(nil), patterns...)}
+	var errs []error
+	var lib library
+	var loose []*program
+	total := 0
+	for _, p := range s.patterns {
+		e, r, hold, err := s.compile(p, &lib, &total)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("pattern %q: %w", p.Name, err))
+			continue
+		}
+		s.exact, loose, s.hold = append(s.exact, e), append(loose, r), append(s.hold, hold)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	var sets []classSet
+	var err error
+	if s.alphabet, sets, err = newAlphabet(lib.sets); err != nil {
+		return nil, err
+	}
+	// eats tells whether a set has characters of a kind.
+	eaten := make([][kinds]bool, len(sets))
+	for i := range sets {
+		for c := range s.alphabet.size {
+			if sets[i].has(uint8(c)) {
+				eaten[i][s.alphabet.kind[c]] = true
+			}
+		}
+	}
+	eats := func(set uint32, k kind) bool { return eaten[set][k] }
+	for i, e := range s.exact {
+		e.prune(eats)
+		loose[i].prune(eats)
+		if err := e.init(s.alphabet, sets); err != nil {
+			errs = append(errs, fmt.Errorf("pattern %q: %w", s.patterns[i].Name, err))
+		}
+		for k, wide := range e.wide {
+			s.wide[k] = s.wide[k] || wide
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	s.rough = newRough(s.alphabet, sets, loose)
+	s.streams.New = func() any { return s.NewStream() }
+	return s, nil
+}
+
+// compile builds the two programs of a pattern, the exact one and the loose
+// one, and says how much it may have to hold.
+func (s *Set) compile(p Pattern, lib *library, total *int) (*exact, *program, int, error) {
+	re, err := parse(p.Expr)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if *total += size(re); *total > MaxInstructions {
+		return nil, nil, 0, fmt.Errorf("the set needs more than %d instructions", MaxInstructions)
+	}
+	hold := longest(re)
+	switch {
+	case hold == 0:
+		return nil, nil, 0, errEmpty
+	case p.MaxMatch < 0:
+		return nil, nil, 0, fmt.Errorf("MaxMatch is negative")
+	case p.Valid != nil && (hold == unbounded || hold > MaxValid):
+		return nil, nil, 0, fmt.Errorf("its matches are checked, and so must not be longer than %d bytes: bound its repetitions", MaxValid)
+	}
+	e := &exact{valid: p.Valid}
+	if p.MaxMatch > 0 && (hold == unbounded || hold > p.MaxMatch) {
+		if p.Valid != nil {
+			return nil, nil, 0, fmt.Errorf("its matches are checked, and so cannot be cut at %d bytes: bound its repetitions instead", p.MaxMatch)
+		}
+		e.max, hold = p.MaxMatch, p.MaxMatch
+	}
+	if e.program, err = newProgram(re, lib); err != nil {
+		return nil, nil, 0, err
+	}
+	r, err := newProgram(loosen(re), lib)
+	return e, r, hold, err
+}
+
+// Len returns the number of patterns.
+func (s *Set) Len() int { return len(s.patterns) }
+
+// Name returns the name of a pattern.
+func (s *Set) Name(pattern int) string { return s.patterns[pattern].Name }
+
+// Hold returns how many bytes a stream may at most have to hold for the sake
+// of this set, and false if there is no such bound. A piece that ends within a
+// sequence of UTF-8 can add the up to three bytes of that sequence.
+func (s *Set) Hold() (bytes int, bounded bool) {
+	for _, h := range s.hold {
+		if h == unbounded {
+			return 0, false
+		}
+		bytes = max(bytes, h)
+	}
+	return bytes, true
+}
+
+// PatternHold is Hold for one pattern.
+func (s *Set) PatternHold(pattern int) (bytes int, bounded bool) {
+	if s.hold[pattern] == unbounded {
+		return 0, false
+	}
+	return s.hold[pattern], true
+}

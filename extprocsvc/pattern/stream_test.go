@@ -1,0 +1,83 @@
+package pattern
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// feed writes a text in pieces and holds the stream to its word: matches are in
+// order, do not overlap, are safe once they are returned, and none begins
+// before what was said to be safe.
+func feed(t testing.TB, s *Set, text []byte, cuts ...int) []Match {
+	t.Helper()
+	st := s.NewStream()
+	hold, bounded := s.Hold()
+	var out []Match
+	safe, from := 0, 0
+	take := func(ms []Match) {
+		for _, m := range ms {
+			if m.Start < safe || m.End <= m.Start || m.End > st.Safe() {
+				t.Fatalf("match %v with safe %d before and %d after, of %q cut at %v", m, safe, st.Safe(), text, cuts)
+			}
+			safe = m.End
+		}
+		out = append(out, ms...)
+		if st.Safe() < safe {
+			t.Fatalf("safe fell from %d to %d, of %q cut at %v", safe, st.Safe(), text, cuts)
+		}
+		safe = st.Safe()
+	}
+	for _, cut := range append(slices.Clip(cuts), len(text)) {
+		take(st.Write(slices.Clone(text[from:cut])))
+		from = cut
+		if held := from - safe; bounded && held > hold+3 {
+			t.Fatalf("holds %d bytes, more than %d, of %q cut at %v", held, hold, text, cuts)
+		}
+	}
+	take(st.Close())
+	if safe != len(text) {
+		t.Fatalf("safe is %d of %d at the end of %q cut at %v", safe, len(text), text, cuts)
+	}
+	return out
+}
+
+// cutAt returns some places in a text of n bytes.
+func cutAt(rnd *rand.Rand, n int) []int {
+	var cuts []int
+	for at := rnd.IntN(8); at < n; at += 1 + rnd.IntN(1+rnd.IntN(20)) {
+		cuts = append(cuts, at)
+	}
+	return cuts
+}
+
+func same(t testing.TB, what string, got, want []Match, patterns []Pattern, text []byte) {
+	t.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	var exprs []string
+	for _, p := range patterns {
+		exprs = append(exprs, fmt.Sprintf("%q max %d valid %t", p.Expr, p.MaxMatch, p.Valid != nil))
+	}
+	t.Fatalf("%s: %q\n%q\n got %v\nwant %v", what, exprs, text, got, want)
+}
+
+// TestFixtureSplits: at every offset and at many at once, a stream finds what a
+// whole text has, which is what the reference finds.
+func TestFixtureSplits(t *testing.T) {
+	s := compile(t, fixture...)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		text := fragments(rnd, 50+rnd.IntN(150))
+		want := reference(fixture, text)
+		same(t, "whole", s.Find(nil, text), want, fixture, text)
+		for cut := range text {
+			same(t, "split", feed(t, s, text, cut), want, fixture, text)
+		}
+		for range 20 {
+			same(t, "splits", feed(t, s, text, cutAt(rnd, len(text))...), want, fixture, text)
+		}
+	}
+}
