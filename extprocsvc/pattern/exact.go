@@ -33,6 +33,8 @@ type exact struct {
 	// instruction which it accepts.
 	class [256]uint8
 	kind  []kind
+	// wides tells which of our classes are not ASCII.
+	wides []bool
 	eat   []classSet
 	// idle are the states without a thread, by the kind of the last character.
 	idle [kinds]*state
@@ -90,6 +92,19 @@ type finish struct {
 	threads int
 }
 
+// continues tells whether an old group goes on over the edge or matches there.
+func (ed *edge) continues() bool {
+	if ed.open != nil {
+		for _, g := range ed.open.olds {
+			if len(g) > 0 {
+				return true
+			}
+		}
+		return ed.open.finish[0].group != fresh
+	}
+	return len(ed.from) > 0 && ed.from[0] != fresh || len(ed.done) > 0 && ed.done[0].group != fresh
+}
+
 // open is what a step comes to, before it is known which matches count.
 type open struct {
 	prev kind
@@ -144,7 +159,7 @@ func (e *exact) init(a *alphabet, sets []classSet) error {
 		if !ok {
 			at = uint8(len(e.kind))
 			known[string(sig)] = at
-			e.kind, first = append(e.kind, k), append(first, uint8(c))
+			e.kind, e.wides, first = append(e.kind, k), append(e.wides, a.wide[c]), append(first, uint8(c))
 		}
 		e.class[c] = at
 	}
@@ -170,7 +185,7 @@ func (e *exact) init(a *alphabet, sets []classSet) error {
 		for c := range e.kind {
 			if ed := e.step(s, c); ed.open != nil || len(ed.done) > 0 || len(ed.to.groups) > 0 {
 				begins = true
-				e.wide[k] = e.wide[k] || a.wide[first[c]]
+				e.wide[k] = e.wide[k] || e.wides[c]
 			}
 		}
 	}

@@ -115,24 +115,37 @@ func fragments(rnd *rand.Rand, n int) []byte {
 	return b.Bytes()
 }
 
-// code returns the source of package regexp: clean code.
-func code(tb testing.TB) []byte {
-	var all []byte
-	files, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src", "regexp", "*.go"))
-	if err != nil || len(files) == 0 {
-		tb.Fatal("no source of package regexp", err)
-	}
-	for _, f := range files {
-		if strings.HasSuffix(f, "_test.go") {
-			continue
+// source returns what the standard library says about itself, without lines in
+// which the fixture finds something: its comments are English prose, the rest
+// is code.
+func source(tb testing.TB) (prose, code []byte) {
+	s := compile(tb, fixture...)
+	for _, dir := range []string{"regexp", "net/http", "text/template"} {
+		files, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			tb.Fatal("no source of the standard library", err)
 		}
-		b, err := os.ReadFile(f)
-		if err != nil {
-			tb.Fatal(err)
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(f)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			for line := range bytes.Lines(b) {
+				text, comment := bytes.CutPrefix(line, []byte("// "))
+				switch {
+				case len(s.Find(nil, line)) > 0:
+				case comment:
+					prose = append(prose, text...)
+				default:
+					code = append(code, line...)
+				}
+			}
 		}
-		all = append(all, b...)
 	}
-	return all
+	return prose, code
 }
 
 func compile(tb testing.TB, patterns ...Pattern) *Set {

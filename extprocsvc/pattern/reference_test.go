@@ -85,7 +85,7 @@ func byThreads(p Pattern, text []byte) []Match {
 				to := cut
 				for to < reach {
 					_, w := utf8.DecodeRune(text[to:])
-					if to+w-cut > most && to > cut {
+					if to+w-cut > most {
 						break
 					}
 					to += w

@@ -3,7 +3,9 @@ package pattern
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"unicode/utf8"
 )
 
 const (
@@ -26,7 +28,7 @@ type Pattern struct {
 	// Its expression must have no match longer than MaxValid bytes.
 	Valid func(match []byte) bool
 	// MaxMatch is how many bytes may be held for a match that is not decided;
-	// 0 means as many as it takes. See "Bounds" in the comment of the package
+	// 0 means as many as it takes. It is at least 4. See "Bounds" in the comment of the package
 	// for what becomes of longer ones.
 	MaxMatch int
 }
@@ -41,13 +43,17 @@ type Set struct {
 	hold []int
 	// wide is whether a match can begin, behind a character of that kind, with
 	// one that is not ASCII.
-	wide    [kinds]bool
+	wide [kinds]bool
+	// bounded are the patterns that are cut at their MaxMatch, and short is the
+	// least of those.
+	bounded []int
+	short   int
 	streams sync.Pool
 }
 
 // Compile builds a set. The error tells of every pattern that is refused.
 func Compile(patterns []Pattern) (*Set, error) {
-	s := &Set{patterns: append([]Pattern(nil), patterns...)}
+	s := &Set{patterns: append([]Pattern(nil), patterns...), short: math.MaxInt / 2}
 	var errs []error
 	var lib library
 	var loose []*program
@@ -84,6 +90,9 @@ func Compile(patterns []Pattern) (*Set, error) {
 		if err := e.init(s.alphabet, sets); err != nil {
 			errs = append(errs, fmt.Errorf("pattern %q: %w", s.patterns[i].Name, err))
 		}
+		if e.max > 0 {
+			s.bounded, s.short = append(s.bounded, i), min(s.short, e.max)
+		}
 		for k, wide := range e.wide {
 			s.wide[k] = s.wide[k] || wide
 		}
@@ -110,8 +119,8 @@ func (s *Set) compile(p Pattern, lib *library, total *int) (*exact, *program, in
 	switch {
 	case hold == 0:
 		return nil, nil, 0, errEmpty
-	case p.MaxMatch < 0:
-		return nil, nil, 0, fmt.Errorf("MaxMatch is negative")
+	case p.MaxMatch != 0 && p.MaxMatch < utf8.UTFMax:
+		return nil, nil, 0, fmt.Errorf("MaxMatch is %d; it must be at least %d bytes, which is one character", p.MaxMatch, utf8.UTFMax)
 	case p.Valid != nil && (hold == unbounded || hold > MaxValid):
 		return nil, nil, 0, fmt.Errorf("its matches are checked, and so must not be longer than %d bytes: bound its repetitions", MaxValid)
 	}

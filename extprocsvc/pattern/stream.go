@@ -113,8 +113,8 @@ func (s *Stream) Write(piece []byte) []Match {
 	s.scan(text, base, at, stop)
 	s.report(stop + base)
 	s.partial = len(text) - stop
-	if s.partial > 0 && s.safe == stop+base && !s.wideStart() {
-		s.safe = s.size
+	if s.partial > 0 {
+		s.safe = max(s.covered, s.foresee(stop+base))
 	}
 	s.keep(text, base, stop)
 	return s.out
@@ -166,10 +166,12 @@ func (s *Stream) scan(text []byte, base, at, stop int) {
 	look := len(s.active) > 0
 	for i < stop {
 		if !look {
-			i, s.row, region = s.table.run(&r.alphabet.ascii, text[:stop], i, s.row, region)
+			i, s.row, region = s.table.run(&r.alphabet.ascii, text[:min(stop, region+s.set.short)], i, s.row, region)
 			if i == stop {
 				break
 			}
+			// Something may have grown beyond its bound.
+			look = i-region >= s.set.short
 		}
 		class, width := r.alphabet.next(text[i:])
 		s.table, s.row = r.next(s.table, s.row, class)
@@ -219,6 +221,11 @@ func (s *Stream) settle(text []byte, base, at, from, to int) {
 	}
 	for _, k := range s.active {
 		s.mark(k)
+	}
+	if to-from > s.set.short {
+		for _, k := range s.set.bounded {
+			s.mark(k)
+		}
 	}
 	s.active = s.active[:0]
 	for _, k := range s.hits {
@@ -275,14 +282,15 @@ func (r *runner) step(e *exact, k, class int, text []byte, base, pos, width int)
 		r.found = append(r.found, Match{k, start, stop, false})
 	}
 	// Groups keep their order, so each beginning moves to the left.
-	r.starts = slices.Grow(r.starts, 1)[:len(ed.from)]
+	starts := append(r.starts, pos)
 	for i, from := range ed.from {
 		if from == fresh {
-			r.starts[i] = pos
+			starts[i] = pos
 		} else {
-			r.starts[i] = r.starts[from]
+			starts[i] = starts[from]
 		}
 	}
+	r.starts = starts[:len(ed.from)]
 	r.state = ed.to
 	if e.max > 0 {
 		r.bound(e, k, pos, next)
@@ -320,9 +328,9 @@ func (r *runner) bound(e *exact, k, pos, next int) {
 }
 
 // part ends a part of a match beyond its bound at pos, if with the character
-// behind that it would be too long. A part has at least one character.
+// behind that it would be too long.
 func (r *runner) part(e *exact, k, pos, next int) {
-	if next-r.cut > e.max && pos > r.cut {
+	if next-r.cut > e.max {
 		r.found = append(r.found, Match{k, r.cut, pos, true})
 		r.cut = pos
 	}
@@ -440,6 +448,31 @@ func (s *Stream) keep(text []byte, base, stop int) {
 	s.carry = append(s.carry[:0], rest...)
 }
 
-// wideStart tells whether a match can begin here with a character that is not
-// ASCII, or with an invalid byte.
-func (s *Stream) wideStart() bool { return s.set.wide[s.prev] }
+// foresee returns where the first match can begin of which the sequence of
+// UTF-8 at the end, which is not complete, can be a part, or that is not
+// handed out yet. The sequence will be a character that is not ASCII, or as
+// many characters as it has bytes, all invalid.
+func (s *Stream) foresee(pos int) int {
+	first := s.size
+	switch {
+	case s.set.wide[s.prev]:
+		first = pos
+	case s.partial > 1 && s.set.wide[other]:
+		first = pos + 1
+	}
+	for _, k := range s.active {
+		r, e := &s.runners[k], s.set.exact[k]
+		if len(r.found) > 0 {
+			first = min(first, r.found[0].Start)
+		}
+		if r.state.over {
+			first = min(first, r.cut)
+		}
+		for c, wide := range e.wides {
+			if wide && len(r.starts) > 0 && e.edge(r.state, c).continues() {
+				first = min(first, r.live(first))
+			}
+		}
+	}
+	return first
+}

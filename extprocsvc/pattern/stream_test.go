@@ -12,6 +12,11 @@ import (
 // before what was said to be safe.
 func feed(t testing.TB, s *Set, text []byte, cuts ...int) []Match {
 	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("with %q", describe(s.patterns))
+		}
+	}()
 	st := s.NewStream()
 	hold, bounded := s.Hold()
 	var out []Match
@@ -52,16 +57,19 @@ func cutAt(rnd *rand.Rand, n int) []int {
 	return cuts
 }
 
+func describe(patterns []Pattern) (out []string) {
+	for _, p := range patterns {
+		out = append(out, fmt.Sprintf("%s max %d valid %t", p.Expr, p.MaxMatch, p.Valid != nil))
+	}
+	return out
+}
+
 func same(t testing.TB, what string, got, want []Match, patterns []Pattern, text []byte) {
 	t.Helper()
 	if slices.Equal(got, want) {
 		return
 	}
-	var exprs []string
-	for _, p := range patterns {
-		exprs = append(exprs, fmt.Sprintf("%q max %d valid %t", p.Expr, p.MaxMatch, p.Valid != nil))
-	}
-	t.Fatalf("%s: %q\n%q\n got %v\nwant %v", what, exprs, text, got, want)
+	t.Fatalf("%s: %q\n%q\n got %v\nwant %v", what, describe(patterns), text, got, want)
 }
 
 // TestFixtureSplits: at every offset and at many at once, a stream finds what a
