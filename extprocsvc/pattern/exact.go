@@ -42,8 +42,10 @@ type exact struct {
 	// is not ASCII.
 	wide [kinds]bool
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// states are those that are kept, at most limit of them.
 	states map[string]*state
+	limit  int
 	key    []byte
 	// behind and ahead are the instructions that were reached before and after
 	// a step, if they have the number of the round.
@@ -124,7 +126,7 @@ type open struct {
 // init is called once the alphabet is known.
 func (e *exact) init(a *alphabet, sets []classSet) error {
 	e.behind, e.ahead = make([]uint64, len(e.insts)), make([]uint64, len(e.insts))
-	e.states = map[string]*state{}
+	e.states, e.limit = map[string]*state{}, maxExact
 	// Classes are the same to this program if the same sets have them and
 	// assertions see the same.
 	var used []uint32
@@ -221,7 +223,7 @@ func (e *exact) intern(s *state) *state {
 	if known := e.states[string(key)]; known != nil {
 		return known
 	}
-	if len(e.states) >= maxExact {
+	if len(e.states) >= e.limit {
 		for _, old := range e.states {
 			for i := range old.edges {
 				old.edges[i].Store(nil)

@@ -87,10 +87,22 @@ func (g grammar) text(n int) []byte {
 	return b.Bytes()
 }
 
+// shrink leaves a set room for so few states that it must forget all the time.
+func shrink(s *Set) {
+	s.rough.limit = 12
+	s.rough.renew()
+	for _, e := range s.exact {
+		e.limit = 8
+	}
+}
+
 // differ draws a set and some texts and compares streams with the reference.
 func differ(t testing.TB, rnd *rand.Rand) {
 	g := grammar{rnd, rnd.IntN(2) == 0, true}
 	ps, s := g.patterns(3)
+	if rnd.IntN(3) == 0 {
+		shrink(s)
+	}
 	for range 10 {
 		text := g.text(25)
 		want := reference(ps, text)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -50,10 +51,17 @@ func resolve(all []Match) []Match {
 	return out
 }
 
+// regexps are those that were compiled before, by expression.
+var regexps sync.Map
+
 // byRegexp is what package regexp finds, but for empty matches.
 func byRegexp(expr string, text []byte) []Match {
+	re, ok := regexps.Load(expr)
+	if !ok {
+		re, _ = regexps.LoadOrStore(expr, regexp.MustCompile(expr))
+	}
 	var out []Match
-	for _, at := range regexp.MustCompile(expr).FindAllIndex(text, -1) {
+	for _, at := range re.(*regexp.Regexp).FindAllIndex(text, -1) {
 		if at[0] < at[1] {
 			out = append(out, Match{Start: at[0], End: at[1]})
 		}

@@ -27,8 +27,9 @@ type rough struct {
 	owner []uint16
 	eat   []classSet // by the set of the instruction
 	back  [kinds]kind
-	// table is that of today.
+	// table is that of today, which has at most limit rows.
 	table atomic.Pointer[table]
+	limit int
 
 	mu sync.Mutex
 	// behind and ahead are the instructions that were reached before and after
@@ -68,7 +69,7 @@ type roughState struct {
 }
 
 func newRough(a *alphabet, sets []classSet, programs []*program) *rough {
-	r := &rough{alphabet: a, eat: sets}
+	r := &rough{alphabet: a, eat: sets, limit: max(minRows, maxCells/(a.size+1))}
 	for i, p := range programs {
 		base := uint32(len(r.insts))
 		for _, in := range p.insts {
@@ -90,7 +91,7 @@ func (r *rough) renew() *table {
 	stride := r.alphabet.size + 1
 	rows := minRows
 	if old := r.table.Load(); old != nil {
-		rows = min(2*len(old.rows), max(minRows, maxCells/stride))
+		rows = min(2*len(old.rows), r.limit)
 	}
 	t := &table{
 		stride:  uint32(stride),
