@@ -2,12 +2,18 @@ package pattern
 
 import (
 	"encoding/binary"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
 
-// maxExact is how many states of one exact automaton are kept.
-const maxExact = 2048
+const (
+	// maxExact is how many states of one exact automaton are kept.
+	maxExact = 2048
+	// maxThreads is how many threads the kept states of one automaton have
+	// together, 4 bytes each and about as much again for their keys.
+	maxThreads = 1 << 18
+)
 
 // exact is the automaton that finds the matches of one pattern, with their
 // beginnings.
@@ -43,10 +49,12 @@ type exact struct {
 	wide [kinds]bool
 
 	mu sync.Mutex
-	// states are those that are kept, at most limit of them.
-	states map[string]*state
-	limit  int
-	key    []byte
+	// states are those that are kept, at most limit of them, and threads counts
+	// the threads that they have.
+	states  map[string]*state
+	limit   int
+	threads int
+	key     []byte
 	// behind and ahead are the instructions that were reached before and after
 	// a step, if they have the number of the round.
 	behind, ahead           []uint64
@@ -192,7 +200,7 @@ func (e *exact) init(a *alphabet, sets []classSet) error {
 		}
 	}
 	if !begins {
-		return errEmpty
+		return errors.New("finds nothing, or nothing but the empty text")
 	}
 	return nil
 }
@@ -213,7 +221,9 @@ func (e *exact) intern(s *state) *state {
 	if s.over {
 		key[1] = 1
 	}
+	n := 0
 	for _, g := range s.groups {
+		n += len(g)
 		key = binary.AppendUvarint(key, uint64(len(g)))
 		for _, pc := range g {
 			key = binary.AppendUvarint(key, uint64(pc))
@@ -223,13 +233,14 @@ func (e *exact) intern(s *state) *state {
 	if known := e.states[string(key)]; known != nil {
 		return known
 	}
-	if len(e.states) >= e.limit {
+	if len(e.states) >= e.limit || e.threads > 0 && e.threads+n > maxThreads {
 		for _, old := range e.states {
 			for i := range old.edges {
 				old.edges[i].Store(nil)
 			}
 		}
 		clear(e.states)
+		e.threads = 0
 		for _, idle := range e.idle {
 			e.intern(idle)
 		}
@@ -239,6 +250,7 @@ func (e *exact) intern(s *state) *state {
 		s.edges = make([]atomic.Pointer[edge], len(e.kind)+1)
 	}
 	e.states[string(key)] = s
+	e.threads += n
 	return s
 }
 

@@ -1,7 +1,6 @@
 package pattern
 
 import (
-	"fmt"
 	"regexp/syntax"
 	"unicode"
 	"unicode/utf8"
@@ -140,15 +139,6 @@ func (p *program) prune(eats func(set uint32, k kind) bool) {
 	}
 }
 
-// parse reads an expression in the syntax of package regexp.
-func parse(expr string) (*syntax.Regexp, error) {
-	re, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	return re, nil
-}
-
 // unbounded is the length of the longest match of an expression that has none.
 const unbounded = -1
 
@@ -264,5 +254,3 @@ func size(re *syntax.Regexp) int {
 	}
 	return n
 }
-
-var errEmpty = fmt.Errorf("matches nothing but the empty text")

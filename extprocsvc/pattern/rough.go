@@ -51,12 +51,16 @@ type table struct {
 	cells   []uint32
 	idle    uint32 // the first row that is not idle
 	special uint32
+	// idles are the idle states by the kind of the last character.
+	idles [end]uint32
 	// rows has what a row stands for.
 	rows []roughState
-	// known, plain and marked are for the builder: the states by key, and the
+	// known, plain, marked and threads are for the builder: the states by key, and the
 	// next free rows of either kind.
 	known         map[string]uint32
 	plain, marked uint32
+	// threads counts those of all states.
+	threads int
 }
 
 // A roughState is a set of threads.
@@ -102,8 +106,8 @@ func (r *rough) renew() *table {
 		special: uint32(rows*3/4) * uint32(stride),
 	}
 	t.marked = t.special / t.stride
-	for k := begin; k < end; k++ {
-		r.intern(t, roughState{prev: r.back[k]})
+	for k := range t.idles {
+		t.idles[k] = r.intern(t, roughState{prev: r.back[k]})
 	}
 	t.idle = t.plain * t.stride
 	r.table.Store(t)
@@ -128,9 +132,10 @@ func (r *rough) intern(t *table, s roughState) uint32 {
 	if len(s.matched) > 0 {
 		row, limit = &t.marked, uint32(len(t.rows))
 	}
-	if *row == limit {
+	if *row == limit || t.threads > 0 && t.threads+len(s.threads) > 4*maxThreads {
 		return 0
 	}
+	t.threads += len(s.threads)
 	at := *row * t.stride
 	s.threads, s.matched = slices.Clone(s.threads), slices.Clone(s.matched)
 	for _, pc := range s.threads {
@@ -145,14 +150,9 @@ func (r *rough) intern(t *table, s roughState) uint32 {
 }
 
 // start returns today's table and the row for the beginning of a text.
-func (r *rough) start() (*table, uint32) { return r.idle(begin) }
-
-// idle returns today's table and the row of the idle state behind a character.
-func (r *rough) idle(prev kind) (*table, uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *rough) start() (*table, uint32) {
 	t := r.table.Load()
-	return t, r.intern(t, roughState{prev: r.back[prev]})
+	return t, t.idles[begin]
 }
 
 // adopt returns today's table and the place of a state of an older one.
@@ -302,4 +302,73 @@ func (t *table) run(classes *[256]uint8, text []byte, i int, at uint32, quiet in
 		quiet ^= (quiet ^ (i + 1)) & int((int64(at)-idle)>>63)
 	}
 	return i, at, quiet
+}
+
+const (
+	lanes = 4
+	// minLane and maxLane are how many bytes each lane takes, and at most
+	// laneSlack more.
+	minLane = 64
+	maxLane = 256
+	// laneSlack is how far a lane looks for a place to begin.
+	laneSlack = 64
+)
+
+// leap does what run does, for four stretches of size bytes at once: each
+// load of run waits for the one before, so that four of them side by side take
+// little longer than one. All lanes but the first begin behind white space and
+// guess that the automaton is idle there, which the lane before them must
+// confirm. It returns where the next lane would begin, with the row and the
+// last idle place known; or ok is false, and run has to do it.
+func (t *table) leap(classes *[256]uint8, text []byte, i, size int, at uint32) (to int, row uint32, quiet int, ok bool) {
+	var from [lanes + 1]int
+	var rows, ends [lanes]uint32
+	from[0], rows[0] = i, at
+	least := len(text)
+	for k := 1; k <= lanes; k++ {
+		p := i + k*size
+		for limit := p + laneSlack; text[p-1] != ' ' && text[p-1] != '\n'; p++ {
+			if p == limit {
+				return i, at, i, false
+			}
+		}
+		if from[k] = p; k < lanes {
+			rows[k] = t.idles[kindOf(text[p-1])]
+		}
+		least = min(least, p-from[k-1])
+	}
+	if !t.abreast(classes, text[from[0]:][:least], text[from[1]:][:least], text[from[2]:][:least], text[from[3]:][:least], &rows, &ends) {
+		return i, at, i, false
+	}
+	for k := range lanes {
+		stop, row, _ := t.run(classes, text[:from[k+1]], from[k]+least, ends[k], 0)
+		if stop < from[k+1] || k+1 < lanes && row != rows[k+1] {
+			return i, at, i, false
+		}
+		ends[k] = row
+	}
+	to, row, quiet = from[lanes], ends[lanes-1], from[lanes-1]
+	if row < t.idle {
+		quiet = to
+	}
+	return to, row, quiet, true
+}
+
+// abreast follows four texts of one length, unless one of them comes to where
+// run would stop.
+func (t *table) abreast(classes *[256]uint8, a, b, c, d []byte, rows, ends *[lanes]uint32) bool {
+	cells, least, span := t.cells, t.stride, t.special-t.stride
+	ra, rb, rc, rd := rows[0], rows[1], rows[2], rows[3]
+	b, c, d = b[:len(a)], c[:len(a)], d[:len(a)]
+	for i := range a {
+		ra = atomic.LoadUint32(&cells[ra+uint32(classes[a[i]])])
+		rb = atomic.LoadUint32(&cells[rb+uint32(classes[b[i]])])
+		rc = atomic.LoadUint32(&cells[rc+uint32(classes[c[i]])])
+		rd = atomic.LoadUint32(&cells[rd+uint32(classes[d[i]])])
+		if ra-least >= span || rb-least >= span || rc-least >= span || rd-least >= span {
+			return false
+		}
+	}
+	ends[0], ends[1], ends[2], ends[3] = ra, rb, rc, rd
+	return true
 }

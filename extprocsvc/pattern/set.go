@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp/syntax"
 	"sync"
 	"unicode/utf8"
 )
@@ -54,42 +55,27 @@ type Set struct {
 // Compile builds a set. The error tells of every pattern that is refused.
 func Compile(patterns []Pattern) (*Set, error) {
 	s := &Set{patterns: append([]Pattern(nil), patterns...), short: math.MaxInt / 2}
-	var errs []error
+	refused := make([]error, len(patterns))
+	loose := make([]*program, len(patterns))
+	s.exact, s.hold = make([]*exact, len(patterns)), make([]int, len(patterns))
 	var lib library
-	var loose []*program
-	total := 0
-	for _, p := range s.patterns {
-		e, r, hold, err := s.compile(p, &lib, &total)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("pattern %q: %w", p.Name, err))
-			continue
-		}
-		s.exact, loose, s.hold = append(s.exact, e), append(loose, r), append(s.hold, hold)
+	room := MaxInstructions
+	for i, p := range s.patterns {
+		s.exact[i], loose[i], s.hold[i], refused[i] = build(p, &lib, &room)
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	var sets []classSet
-	var err error
-	if s.alphabet, sets, err = newAlphabet(lib.sets); err != nil {
+	a, sets, err := newAlphabet(lib.sets)
+	if err != nil {
 		return nil, err
 	}
-	// eats tells whether a set has characters of a kind.
-	eaten := make([][kinds]bool, len(sets))
-	for i := range sets {
-		for c := range s.alphabet.size {
-			if sets[i].has(uint8(c)) {
-				eaten[i][s.alphabet.kind[c]] = true
-			}
-		}
-	}
-	eats := func(set uint32, k kind) bool { return eaten[set][k] }
+	s.alphabet = a
+	eats := eaters(a, sets)
 	for i, e := range s.exact {
+		if refused[i] != nil {
+			continue
+		}
 		e.prune(eats)
 		loose[i].prune(eats)
-		if err := e.init(s.alphabet, sets); err != nil {
-			errs = append(errs, fmt.Errorf("pattern %q: %w", s.patterns[i].Name, err))
-		}
+		refused[i] = e.init(a, sets)
 		if e.max > 0 {
 			s.bounded, s.short = append(s.bounded, i), min(s.short, e.max)
 		}
@@ -97,34 +83,38 @@ func Compile(patterns []Pattern) (*Set, error) {
 			s.wide[k] = s.wide[k] || wide
 		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	for i, err := range refused {
+		if err != nil {
+			refused[i] = fmt.Errorf("pattern %q: %w", patterns[i].Name, err)
+		}
 	}
-	s.rough = newRough(s.alphabet, sets, loose)
+	if err := errors.Join(refused...); err != nil {
+		return nil, err
+	}
+	s.rough = newRough(a, sets, loose)
 	s.streams.New = func() any { return s.NewStream() }
 	return s, nil
 }
 
-// compile builds the two programs of a pattern, the exact one and the loose
-// one, and says how much it may have to hold.
-func (s *Set) compile(p Pattern, lib *library, total *int) (*exact, *program, int, error) {
-	re, err := parse(p.Expr)
+// build compiles the two programs of a pattern, the exact one and the loose
+// one, and says how much it may have to hold. Its instructions are taken from
+// room.
+func build(p Pattern, lib *library, room *int) (e *exact, loose *program, hold int, err error) {
+	re, err := syntax.Parse(p.Expr, syntax.Perl)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if *total += size(re); *total > MaxInstructions {
-		return nil, nil, 0, fmt.Errorf("the set needs more than %d instructions", MaxInstructions)
+	if *room -= size(re); *room < 0 {
+		return nil, nil, 0, fmt.Errorf("with it the set needs more than %d instructions", MaxInstructions)
 	}
-	hold := longest(re)
+	hold = longest(re)
 	switch {
-	case hold == 0:
-		return nil, nil, 0, errEmpty
 	case p.MaxMatch != 0 && p.MaxMatch < utf8.UTFMax:
 		return nil, nil, 0, fmt.Errorf("MaxMatch is %d; it must be at least %d bytes, which is one character", p.MaxMatch, utf8.UTFMax)
 	case p.Valid != nil && (hold == unbounded || hold > MaxValid):
 		return nil, nil, 0, fmt.Errorf("its matches are checked, and so must not be longer than %d bytes: bound its repetitions", MaxValid)
 	}
-	e := &exact{valid: p.Valid}
+	e = &exact{valid: p.Valid}
 	if p.MaxMatch > 0 && (hold == unbounded || hold > p.MaxMatch) {
 		if p.Valid != nil {
 			return nil, nil, 0, fmt.Errorf("its matches are checked, and so cannot be cut at %d bytes: bound its repetitions instead", p.MaxMatch)
@@ -134,8 +124,21 @@ func (s *Set) compile(p Pattern, lib *library, total *int) (*exact, *program, in
 	if e.program, err = newProgram(re, lib); err != nil {
 		return nil, nil, 0, err
 	}
-	r, err := newProgram(loosen(re), lib)
-	return e, r, hold, err
+	loose, err = newProgram(loosen(re), lib)
+	return e, loose, hold, err
+}
+
+// eaters returns whether a set has characters of a kind.
+func eaters(a *alphabet, sets []classSet) func(set uint32, k kind) bool {
+	has := make([][kinds]bool, len(sets))
+	for i := range sets {
+		for c := range a.size {
+			if sets[i].has(uint8(c)) {
+				has[i][a.kind[c]] = true
+			}
+		}
+	}
+	return func(set uint32, k kind) bool { return has[set][k] }
 }
 
 // Len returns the number of patterns.

@@ -164,9 +164,23 @@ func (s *Stream) scan(text []byte, base, at, stop int) {
 	// runners are idle or, at the beginning of the piece, up to date.
 	i, region := at, at
 	look := len(s.active) > 0
+	// slow is up to where leaps are of no use.
+	slow := at
 	for i < stop {
 		if !look {
-			i, s.row, region = s.table.run(&r.alphabet.ascii, text[:min(stop, region+s.set.short)], i, s.row, region)
+			for i >= slow {
+				size := min(maxLane, (stop-i-laneSlack)/lanes)
+				if size < minLane || i-region+size+laneSlack > s.set.short {
+					break
+				}
+				to, row, quiet, ok := s.table.leap(&r.alphabet.ascii, text[:stop], i, size, s.row)
+				if !ok {
+					slow = i + lanes*size
+					break
+				}
+				i, s.row, region = to, row, quiet
+			}
+			i, s.row, region = s.table.run(&r.alphabet.ascii, text[:min(stop, region+s.set.short, i+lanes*maxLane)], i, s.row, region)
 			if i == stop {
 				break
 			}

@@ -89,3 +89,34 @@ func TestFixtureSplits(t *testing.T) {
 		}
 	}
 }
+
+// TestLong: texts that are long enough to be read in lanes, most of them
+// clean.
+func TestLong(t *testing.T) {
+	prose, _ := source(t)
+	rnd := rand.New(rand.NewPCG(12, 13))
+	real := compile(t, fixture...)
+	for i := range 300 {
+		patterns, s := fixture, real
+		g := grammar{rnd, true, true}
+		if i%3 > 0 {
+			patterns, s = g.patterns(2)
+		}
+		at := rnd.IntN(len(prose) - 8000)
+		clean := prose[at : at+500+rnd.IntN(4000)]
+		var text []byte
+		for len(clean) > 0 {
+			n := min(len(clean), rnd.IntN(1200))
+			text, clean = append(text, clean[:n]...), clean[n:]
+			if i%3 > 0 {
+				text = append(text, g.text(10)...)
+			} else {
+				text = append(text, fragments(rnd, 10)...)
+			}
+		}
+		want := reference(patterns, text)
+		same(t, "whole", s.Find(nil, text), want, patterns, text)
+		same(t, "split", feed(t, s, text, rnd.IntN(len(text))), want, patterns, text)
+		same(t, "splits", feed(t, s, text, cutAt(rnd, len(text))...), want, patterns, text)
+	}
+}
