@@ -38,6 +38,7 @@ func TestArrows(t *testing.T) {
 		{"xds", []string{"config", "translator"}, []string{fsnotify}, nil, "it moves resources and knows no file"},
 		{"extprocsvc", []string{"config", "extprocsvc/"}, []string{fsnotify}, nil, "it knows neither Envoy's resources nor how they travel"},
 		{"extprocsvc/llm", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is bytes in, bytes out"},
+		{"extprocsvc/pattern", nil, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it is text and expressions, and nothing outside the standard library"},
 		{"extprocsvc/processors", []string{"config", "extprocsvc", "extprocsvc/"}, nil, nil, "processors know the engine, not the reverse"},
 		{"envoy", nil, []string{grpc + "/server", fsnotify}, nil, "it runs a program"},
 	} {

@@ -320,7 +320,7 @@ func (e *exact) settle(o *open, old int, young bool) *edge {
 		ed.done = append(ed.done, f)
 		olds = append(olds[:f.group:f.group], olds[f.group][:f.threads])
 		if f.with {
-			last, young = nil, false
+			last = nil
 		}
 	}
 	if young {

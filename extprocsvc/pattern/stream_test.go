@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -77,7 +78,7 @@ func same(t testing.TB, what string, got, want []Match, patterns []Pattern, text
 func TestFixtureSplits(t *testing.T) {
 	s := compile(t, fixture...)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 100 {
 		text := fragments(rnd, 50+rnd.IntN(150))
 		want := reference(fixture, text)
 		same(t, "whole", s.Find(nil, text), want, fixture, text)
@@ -96,7 +97,7 @@ func TestLong(t *testing.T) {
 	prose, _ := source(t)
 	rnd := rand.New(rand.NewPCG(12, 13))
 	real := compile(t, fixture...)
-	for i := range 300 {
+	for i := range 150 {
 		patterns, s := fixture, real
 		g := grammar{rnd, true, true}
 		if i%3 > 0 {
@@ -118,5 +119,24 @@ func TestLong(t *testing.T) {
 		same(t, "whole", s.Find(nil, text), want, patterns, text)
 		same(t, "split", feed(t, s, text, rnd.IntN(len(text))), want, patterns, text)
 		same(t, "splits", feed(t, s, text, cutAt(rnd, len(text))...), want, patterns, text)
+	}
+}
+
+// TestLanes: a match that lies across the lanes of a long text, wherever it
+// begins, with spaces in it so that lanes guess wrong.
+func TestLanes(t *testing.T) {
+	for _, bound := range []int{0, 330, 2000} {
+		patterns := []Pattern{{Name: "Q to Z", Expr: `Q[a-z ]*Z`, MaxMatch: bound}}
+		s := compile(t, patterns...)
+		for at := range 1300 {
+			text := bytes.Repeat([]byte("some clean words "), 150)
+			text[at] = 'Q'
+			if at%2 == 0 {
+				text[at+1+at*7%1200] = 'Z'
+			} else {
+				text[at+1+at*7%600] = '.'
+			}
+			same(t, "whole", s.Find(nil, text), reference(patterns, text), patterns, text)
+		}
 	}
 }
