@@ -55,15 +55,6 @@ const looksBack = syntax.EmptyBeginText | syntax.EmptyBeginLine
 // A runeSet is a list of ranges, two runes each, sorted.
 type runeSet []rune
 
-func (s runeSet) has(r rune) bool {
-	for i := 0; i < len(s); i += 2 {
-		if s[i] <= r && r <= s[i+1] {
-			return true
-		}
-	}
-	return false
-}
-
 // setOf returns the characters that an instruction accepts.
 func setOf(in *syntax.Inst) runeSet {
 	switch in.Op {

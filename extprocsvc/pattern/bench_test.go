@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"testing"
 )
 
@@ -105,5 +106,28 @@ func BenchmarkTokens(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		compile(b, fixture...)
+	}
+}
+
+// BenchmarkHostile is to show the same speed for a text four times as long:
+// here every search of package regexp reads the text to its end.
+func BenchmarkHostile(b *testing.B) {
+	const expr = `a.*z|a`
+	s := compile(b, Pattern{Expr: expr})
+	re := regexp.MustCompile(expr)
+	for _, n := range []int{1 << 12, 1 << 14} {
+		text := bytes.Repeat([]byte("a"), n)
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				s.Find(nil, text)
+			}
+		})
+		b.Run("Regexp"+strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				re.FindAllIndex(text, -1)
+			}
+		})
 	}
 }
