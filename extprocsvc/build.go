@@ -199,7 +199,7 @@ func (b *builder) step(p *config.Processor, params config.Raw, path string, phas
 		name: p.Name, kind: kind, rights: granted, timeout: p.Timeout, failure: p.FailureMode, where: b.cfg.Place(path),
 	}
 	made, err := kind.New(Setup{
-		Name: p.Name, Phase: phase, Params: own, AllParams: params, Config: p.Config, ReadFile: b.cfg.ReadFile,
+		Name: p.Name, Phase: phase, Rights: granted, Params: own, AllParams: params, Config: p.Config, ReadFile: b.cfg.ReadFile,
 	})
 	for _, e := range config.Errors(err) {
 		if e.Line == 0 { // the section is absent: the mistake is where it should be

@@ -249,14 +249,14 @@ func TestBuildErrors(t *testing.T) {
 processors:
 - {name: a, type: sytem-prompt}
 - {name: b, type: data-security}
-- {name: c, type: prompt-injection}
+- {name: c, type: content-guard}
 profiles:
 - name: q
   inputStages: [{name: s, steps: [{name: a}, {name: a}, {name: b}]}]
 `, `
-f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of external, reject, system-prompt
-f:4:19: processors[1].type: processor type "data-security" is not supported yet; supported are external, reject, system-prompt
-f:5:19: processors[2].type: processor type "prompt-injection" is not supported yet; supported are external, reject, system-prompt
+f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
+f:4:19: processors[1].type: processor type "data-security" is not supported yet; supported are external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
+f:5:19: processors[2].type: processor type "content-guard" is not supported yet; supported are external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
 `},
 		{"params, used and unused, each once", `
 processors:
@@ -339,7 +339,7 @@ func TestRegisterPanics(t *testing.T) {
 		"no phase":     {Name: "y", New: build},
 		"no New":       {Name: "y", Phases: extprocsvc.InputPhase},
 		"blind modify": {Name: "y", Phases: extprocsvc.InputPhase, New: build, Needs: extprocsvc.Modify},
-		"listed":       {Name: "prompt-injection", Phases: extprocsvc.InputPhase, New: build},
+		"listed":       {Name: "content-guard", Phases: extprocsvc.InputPhase, New: build},
 	} {
 		func() {
 			defer func() {

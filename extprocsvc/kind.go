@@ -81,6 +81,9 @@ type Setup struct {
 	Name string
 	// Phase is the one that the step stands in.
 	Phase Phases
+	// Rights are those that the step has. Work that they do not allow need not
+	// be done: the engine would drop it.
+	Rights Rights
 	// Params are those of the processor with those of the step over them,
 	// without annotate, modify and reject.
 	Params config.Raw
@@ -168,8 +171,8 @@ func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 // notYet are the types of processors that F5's documentation or ours names and
 // that we do not have, so that they are told from typing mistakes.
 var notYet = set(
-	"prompt-injection", "repetition-detect", "language-id", "data-security", "json-schema",
-	"prompt-guard", "content-guard", "topic-detect",
+	"data-security",
+	"prompt-guard", "content-guard",
 	"pii-redactor", "prompt-enforcement", "watermark", "prohibited-phrases-detect", "thirtywords",
 )
 

@@ -1,0 +1,130 @@
+// Package promptinjection is F5's processor prompt-injection, by heuristics
+// instead of a model: it finds messages that try to take the model over.
+// README.md is its manual.
+package promptinjection
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/llm"
+)
+
+func init() {
+	extprocsvc.Register(extprocsvc.Kind{
+		Name:      "prompt-injection",
+		Phases:    extprocsvc.InputPhase,
+		ReadsBody: true,
+		New:       build,
+	})
+}
+
+type params struct {
+	Threshold          *float64 `yaml:"threshold"`
+	SkipSystemMessages *bool    `yaml:"skip_system_messages"`
+}
+
+func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+	raw := s.Params
+	var p params
+	if err := raw.Decode(&p); err != nil {
+		return nil, err
+	}
+	made := &processor{threshold: 0.95, skipSystem: true, reject: s.Rights&extprocsvc.Reject != 0}
+	if p.Threshold != nil {
+		if made.threshold = *p.Threshold; !(made.threshold > 0 && made.threshold <= 1) {
+			return nil, raw.Errorf("threshold", config.Invalid, "must be above 0 and at most 1")
+		}
+	}
+	if p.SkipSystemMessages != nil {
+		made.skipSystem = *p.SkipSystemMessages
+	}
+	if s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0 {
+		return nil, raw.Errorf("", config.Invalid, "prompt-injection needs annotate or reject: true, or it can do nothing")
+	}
+	return made, nil
+}
+
+type processor struct {
+	threshold  float64
+	skipSystem bool
+	reject     bool
+}
+
+var _ extprocsvc.RequestProcessor = &processor{}
+
+// judges are used again.
+var judges = sync.Pool{New: func() any { return new(judge) }}
+
+// maxKept is the size, in bytes, of the largest buffer that is kept.
+const maxKept = 64 << 10
+
+// attack is the tag, as F5 has it.
+var attack = []string{"attacks-detected:prompt-injection"}
+
+// ProcessRequest judges each message by itself: an attack in any of them is
+// one.
+func (p *processor) ProcessRequest(ctx context.Context, r *extprocsvc.Request) (extprocsvc.Result, error) {
+	if r.Prompt == nil {
+		return extprocsvc.Result{}, nil
+	}
+	found, err := p.detect(ctx, r.Prompt)
+	if !found || err != nil {
+		return extprocsvc.Result{}, err
+	}
+	result := extprocsvc.Result{Tags: attack}
+	if p.reject {
+		result.Rejection = &extprocsvc.Rejection{Code: extprocsvc.PolicyViolation, Detail: "Possible Prompt Injection detected"}
+	}
+	return result, nil
+}
+
+// detect tells whether a message reaches the threshold.
+func (p *processor) detect(ctx context.Context, prompt *llm.Doc) (bool, error) {
+	j := judges.Get().(*judge)
+	defer func() {
+		if max(cap(j.buf), cap(j.text)) <= maxKept {
+			judges.Put(j)
+		}
+	}()
+	message := -1
+	for t := range prompt.Texts() {
+		if t.Message != message {
+			if message >= 0 && p.reached(j) {
+				return true, nil
+			}
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			message = t.Message
+			j.begin(isData(t.Role))
+		}
+		if p.skipSystem && isSystem(t.Role) {
+			continue
+		}
+		text := t.Raw
+		if bytes.IndexByte(text, '\\') >= 0 {
+			j.text = llm.AppendUnquoted(slices.Grow(j.text[:0], len(text)), text)
+			text = j.text
+		}
+		j.read(text)
+	}
+	return message >= 0 && p.reached(j), nil
+}
+
+// reached tells whether the message that was judged counts as an attack.
+func (p *processor) reached(j *judge) bool { return j.end() >= p.threshold-rounding }
+
+// rounding is what the sums of weights may be off.
+const rounding = 1e-9
+
+// isSystem tells whether a message is the operator's. A role that is written
+// with escapes is not taken for one, so that the message is looked at.
+func isSystem(role []byte) bool { return string(role) == "system" || string(role) == "developer" }
+
+// isData tells whether a message holds what a tool has found.
+func isData(role []byte) bool { return string(role) == "tool" || string(role) == "function" }
