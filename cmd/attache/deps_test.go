@@ -38,6 +38,7 @@ func TestArrows(t *testing.T) {
 		{"xds", []string{"config", "translator"}, []string{fsnotify}, nil, "it moves resources and knows no file"},
 		{"extprocsvc", []string{"config", "extprocsvc/"}, []string{fsnotify}, nil, "it knows neither Envoy's resources nor how they travel"},
 		{"extprocsvc/llm", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is bytes in, bytes out"},
+		{"extprocsvc/words", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it knows text, not where it came from"},
 		{"extprocsvc/pattern", nil, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it is text and expressions, and nothing outside the standard library"},
 		{"extprocsvc/processors", []string{"config", "extprocsvc", "extprocsvc/"}, nil, nil, "processors know the engine, not the reverse"},
 		{"envoy", nil, []string{grpc + "/server", fsnotify}, nil, "it runs a program"},
@@ -60,7 +61,7 @@ func TestArrows(t *testing.T) {
 // this command.
 func TestTestOnly(t *testing.T) {
 	for _, dep := range goList(t, "-deps", ".") {
-		for _, lib := range []string{"github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/santhosh-tekuri/jsonschema", "testing"} {
+		for _, lib := range []string{"github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "testing"} {
 			if dep == lib || strings.HasPrefix(dep, lib+"/") {
 				t.Errorf("the program contains %s, which is for tests", dep)
 			}
