@@ -8,7 +8,9 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -21,7 +23,7 @@ func (r *Resources) Static() ([]byte, error) {
 	b := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{Id: "validate", Cluster: "validate"},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Clusters: append(slices.Clone(r.Clusters), &clusterv3.Cluster{Name: xds}),
+			Clusters: []*clusterv3.Cluster{{Name: xds}},
 		},
 		// Nothing is fetched in validate mode, but sources must exist.
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{AdsConfig: &corev3.ApiConfigSource{
@@ -29,6 +31,13 @@ func (r *Resources) Static() ([]byte, error) {
 			TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices:        []*corev3.GrpcService{grpcService(xds)},
 		}},
+	}
+	for _, c := range r.Clusters {
+		bare, err := withoutCredentials(c)
+		if err != nil {
+			return nil, err
+		}
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, bare)
 	}
 	for _, l := range r.Listeners {
 		inlined, err := r.inlineRoutes(l)
@@ -61,4 +70,28 @@ func (r *Resources) inlineRoutes(l *listener) (*listener, error) {
 		}
 	}
 	return l, nil
+}
+
+// withoutCredentials returns the cluster without the filters that inject
+// secrets. In validate mode Envoy 1.40 crashes over one in a cluster with fixed
+// addresses, and there is nothing in it but a name.
+func withoutCredentials(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
+	packed := c.GetTypedExtensionProtocolOptions()[httpProtocolOptions]
+	if packed == nil {
+		return c, nil
+	}
+	options := &httpv3.HttpProtocolOptions{}
+	if err := packed.UnmarshalTo(options); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	all := len(options.HttpFilters)
+	options.HttpFilters = slices.DeleteFunc(options.HttpFilters, func(f *hcmv3.HttpFilter) bool {
+		return f.GetTypedConfig().MessageIs(&credentialv3.CredentialInjector{})
+	})
+	if len(options.HttpFilters) == all {
+		return c, nil
+	}
+	c = proto.Clone(c).(*clusterv3.Cluster)
+	c.TypedExtensionProtocolOptions[httpProtocolOptions] = mustAny(options)
+	return c, nil
 }
