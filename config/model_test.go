@@ -240,6 +240,20 @@ func TestParseIsLinear(t *testing.T) {
 	}
 }
 
+// A mapping with a hundred thousand keys is no square of them.
+func TestLargeMapping(t *testing.T) {
+	var src strings.Builder
+	src.WriteString("processors:\n- name: a\n  type: reject\n  params:\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&src, "    k%d: 1\n", i)
+	}
+	src.WriteString("    k7: 2\n")
+	_, err := Parse("large.yaml", []byte(src.String()), Options{})
+	if err == nil || err.Error() != "large.yaml:100005:5: processors[0].params.k7: this key is here twice; the first is on line 12" {
+		t.Error(err)
+	}
+}
+
 // A file whose aliases multiply one mistake by a hundred thousand is answered
 // with the first thousand.
 func TestMistakesAreBounded(t *testing.T) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -279,8 +280,10 @@ func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
 func (b *treeBuilder) sequence(y *yaml.Node, n *node, depth int) {
 	n.kind = sequenceNode
 	n.children = make([]*node, 0, len(y.Content))
+	items := make([]node, len(y.Content))
 	for i, item := range y.Content {
-		if c := (&node{parent: n, index: i}); b.build(item, c, depth+1) {
+		c := &items[i]
+		if c.parent, c.index = n, i; b.build(item, c, depth+1) {
 			n.children = append(n.children, c)
 		}
 	}
@@ -290,6 +293,11 @@ func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 	n.kind = mappingNode
 	n.children = make([]*node, 0, len(y.Content)/2)
 	n.keys = make([]keyPlace, 0, len(y.Content)/2)
+	values := make([]node, len(y.Content)/2)
+	var lines map[string]int // of the keys; a list does while they are few
+	if len(values) > 16 {
+		lines = make(map[string]int, len(values))
+	}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k := y.Content[i]
 		if k.Kind == yaml.AliasNode {
@@ -303,9 +311,16 @@ func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 			b.errorf(k, Unsupported, n.path(), "merge keys (<<) are not read by agentgateway, nor here; write the keys out")
 			continue
 		}
-		c := &node{parent: n, key: k.Value}
-		if first := n.keyNamed(k.Value); first != nil {
-			b.errorf(k, Conflict, c.path(), "this key is here twice; the first is on line %d", first.line)
+		c := &values[i/2]
+		c.parent, c.key = n, k.Value
+		line := lines[k.Value]
+		if lines != nil {
+			lines[k.Value] = cmp.Or(line, k.Line)
+		} else if first := n.keyNamed(k.Value); first != nil {
+			line = first.line
+		}
+		if line != 0 {
+			b.errorf(k, Conflict, c.path(), "this key is here twice; the first is on line %d", line)
 			continue
 		}
 		if b.build(y.Content[i+1], c, depth+1) {
