@@ -19,6 +19,7 @@ import (
 type session struct {
 	node      Node // identity only
 	snapshot  *Snapshot
+	accepted  *Snapshot // see [Server.Judge]; may be nil
 	types     [kinds]subscription
 	nonce     uint64
 	responses map[uint64]response // not yet answered
@@ -60,6 +61,9 @@ type entry struct {
 	// until a version is acknowledged.
 	refused bool
 	nack    *Nack
+	// dissents tells that the Envoy has refused a version that was accepted, and
+	// has acknowledged none since.
+	dissents bool
 }
 
 type response struct {
@@ -157,7 +161,7 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 		e.nonce = 0
 		switch {
 		case refusal == nil:
-			e.acked, e.nack = e.told, nil
+			e.acked, e.nack, e.dissents = e.told, nil, false
 			if e.told == "" && !e.subscribed {
 				s.forget(k, name)
 			}
@@ -167,21 +171,34 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 			e.due, t.planned = true, false
 		default:
 			e.refused = e.told != "" // nobody can refuse to have nothing
-			e.nack = &Nack{
-				Resource: name,
-				Type:     typeURLs[k],
-				Version:  e.told,
-				Place:    s.snapshot.places[name],
-				Message:  s.reason(k, e, name, refusal.GetMessage()),
-				Time:     now,
-			}
+			e.dissents = e.dissents || s.accepted.holds(k, name, e.told)
+			e.nack = s.refusal(k, e, name, refusal.GetMessage(), now)
 			return e.nack
 		}
 	}
 	return nil
 }
 
-// reason returns what may be kept of a refusal.
+// refusal notes what may be kept of it.
+func (s *session) refusal(k kind, e *entry, name, reason string, now time.Time) *Nack {
+	n := &Nack{
+		Node:     s.node.ID,
+		Resource: name,
+		Type:     typeURLs[k],
+		Version:  e.told,
+		Place:    s.snapshot.places[name],
+		Time:     now,
+	}
+	message, machine := machineReason(k, reason)
+	if !machine {
+		n.Content = true
+		message = s.reason(k, e, name, reason)
+	}
+	n.Message = message
+	return n
+}
+
+// reason returns what may be kept of a refusal of content.
 func (s *session) reason(k kind, e *entry, name, reason string) string {
 	item := s.snapshot.find(k, name)
 	if item == nil || item.Version != e.told {

@@ -45,6 +45,8 @@ type Node struct {
 
 // Nack is the refusal of one resource by one node.
 type Nack struct {
+	// Node is the ID of the node.
+	Node     string `json:"node"`
 	Resource string `json:"resource"`
 	// Type is the type URL.
 	Type    string `json:"type"`
@@ -54,6 +56,9 @@ type Nack struct {
 	Published bool `json:"published"`
 	// Place tells where in the file the resource comes from, if known.
 	Place string `json:"place,omitempty"`
+	// Content tells that what the resource says is refused. Otherwise it is
+	// right, and the machine of that Envoy does not allow it: a port is taken.
+	Content bool `json:"content"`
 	// Message is a safe part of Envoy's reason.
 	Message string    `json:"message"`
 	Time    time.Time `json:"time"`
@@ -77,10 +82,7 @@ func (s Status) Refused() []Nack {
 func (s *Server) Status() Status {
 	s.mu.Lock()
 	snap := s.snapshot
-	streams := make([]*stream, 0, len(s.streams))
-	for st := range s.streams {
-		streams = append(streams, st)
-	}
+	streams := s.streamsLocked()
 	s.mu.Unlock()
 
 	status := Status{Acknowledged: snap != nil, Synced: snap != nil, Nodes: []Node{}}
@@ -176,10 +178,26 @@ func (s *session) status(snap *Snapshot) Node {
 		}
 	}
 	n.Synced = n.Synced && n.Acknowledged
-	slices.SortFunc(n.Nacks, func(a, b Nack) int {
+	sortNacks(n.Nacks)
+	return n
+}
+
+func sortNacks(list []Nack) {
+	slices.SortFunc(list, func(a, b Nack) int {
 		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Resource, b.Resource))
 	})
-	return n
+}
+
+// Nacks counts the refusals since the start, by the name of the kind of
+// resource: cluster, listener, route configuration.
+func (s *Server) Nacks() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := make(map[string]int64, kinds)
+	for k, n := range s.nacks {
+		counts[kind(k).String()] = n
+	}
+	return counts
 }
 
 // identify takes over what a node says about itself.

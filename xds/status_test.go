@@ -32,6 +32,8 @@ func TestRefusals(t *testing.T) {
 	}
 	nack.Time = time.Time{}
 	if want := (Nack{
+		Node:      "fake",
+		Content:   true,
 		Resource:  "r",
 		Type:      typeURLs[routes],
 		Version:   edited.find(routes, "r").Version,

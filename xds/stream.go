@@ -65,20 +65,19 @@ func (s *Server) receive(st *stream, conn grpc.BidiStreamingServer[discoveryv3.D
 		if err != nil {
 			return err
 		}
-		node, nack, first := st.receive(req)
+		node, nack, first := st.receive(req, s.lastAccepted())
 		if first {
 			s.log.Info("envoy connected", "node", node.ID, "version", node.UserAgentVersion)
 		}
 		if nack != nil {
-			s.log.Warn("envoy refused a resource", "node", node.ID, "type", nack.Type, "resource", nack.Resource,
-				"version", nack.Version, "place", nack.Place, "message", nack.Message)
+			s.note(nack)
 		}
 		st.wakeUp()
 		s.notify()
 	}
 }
 
-func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest) (node Node, nack *Nack, first bool) {
+func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest, accepted *Snapshot) (node Node, nack *Nack, first bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := time.Now()
@@ -86,7 +85,19 @@ func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest) (node Node, na
 		st.session.identify(req.GetNode(), now)
 		st.identified = true
 	}
+	st.session.accepted = accepted
 	return st.session.node, st.session.receive(req, now), first
+}
+
+// note counts a refusal and tells it.
+func (s *Server) note(n *Nack) {
+	k, _ := kindOf(n.Type)
+	s.mu.Lock()
+	s.nacks[k]++
+	s.look = true
+	s.mu.Unlock()
+	s.log.Warn("envoy refused a resource", "node", n.Node, "type", n.Type, "resource", n.Resource,
+		"version", n.Version, "place", n.Place, "message", n.Message)
 }
 
 func (st *stream) next(snap *Snapshot) (*discoveryv3.DeltaDiscoveryResponse, time.Duration) {
@@ -131,6 +142,21 @@ func (s *Server) published() *Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.snapshot
+}
+
+func (s *Server) lastAccepted() *Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// streamsLocked is a copy of those that are open.
+func (s *Server) streamsLocked() []*stream {
+	list := make([]*stream, 0, len(s.streams))
+	for st := range s.streams {
+		list = append(list, st)
+	}
+	return list
 }
 
 func (s *Server) notify() {
