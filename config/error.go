@@ -30,6 +30,8 @@ const (
 	Conflict Kind = "conflict"
 	// Unreachable: something that can never take effect.
 	Unreachable Kind = "unreachable"
+	// Refused: good for us, and a real Envoy does not take what it becomes.
+	Refused Kind = "refused"
 	// Deprecated is for old spellings, which are only ever warned of. (A colon here
 	// would tell Go that the constant is.)
 	Deprecated Kind = "deprecated"

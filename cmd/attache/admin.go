@@ -52,10 +52,15 @@ type configReport struct {
 	Hash     string    `json:"hash"`
 	LoadedAt time.Time `json:"loadedAt"`
 	// Synchronized tells that the file as it stands is the one that serves.
-	Synchronized bool       `json:"synchronized"`
-	RefusedAt    *time.Time `json:"refusedAt,omitempty"`
-	Mistakes     []mistake  `json:"mistakes,omitempty"`
-	Warnings     []mistake  `json:"warnings,omitempty"`
+	Synchronized bool `json:"synchronized"`
+	// RefusedByEnvoy tells that the mistakes are an Envoy's; the configuration
+	// that every Envoy had acknowledged before serves again, if there was one.
+	RefusedByEnvoy bool `json:"refusedByEnvoy,omitempty"`
+	// RollBacks counts how often that has happened since the start.
+	RollBacks int        `json:"rollBacks"`
+	RefusedAt *time.Time `json:"refusedAt,omitempty"`
+	Mistakes  []mistake  `json:"mistakes,omitempty"`
+	Warnings  []mistake  `json:"warnings,omitempty"`
 }
 
 func (s *services) status() statusReport {
@@ -71,6 +76,9 @@ func (s *services) status() statusReport {
 			LoadedAt:     state.LoadedAt,
 			Synchronized: state.Refused == nil,
 			Mistakes:     mistakesOf(config.Errors(state.Refused), severityError),
+
+			RefusedByEnvoy: state.ByEnvoy,
+			RollBacks:      state.RollBacks,
 		},
 		XDS: s.app.xds.Status(),
 	}
@@ -146,19 +154,21 @@ var metricRows = []metric{
 		func(r statusReport) float64 { return float64(r.Config.LoadedAt.UnixMilli()) / 1000 }),
 	row("attache_config_mistakes", "Mistakes in the file as it stands.", prometheus.GaugeValue,
 		func(r statusReport) float64 { return float64(len(r.Config.Mistakes)) }),
+	row("attache_config_age_seconds", "How long the configuration that serves has been loaded.", prometheus.GaugeValue,
+		func(r statusReport) float64 { return time.Since(r.Config.LoadedAt).Seconds() }),
+	row("attache_config_rollbacks_total", "How often an Envoy has refused a configuration and the one before was put in force again.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.Config.RollBacks) }),
 	row("attache_ready", "1 if /healthz/ready answers 200.", prometheus.GaugeValue,
 		func(r statusReport) float64 { return number(r.Ready) }),
 	row("attache_xds_nodes", "Connected Envoys.", prometheus.GaugeValue,
 		func(r statusReport) float64 { return float64(len(r.XDS.Nodes)) }),
 	row("attache_xds_nodes_acknowledged", "Connected Envoys that have acknowledged the whole configuration.", prometheus.GaugeValue,
 		func(r statusReport) float64 {
-			n := 0
-			for _, node := range r.XDS.Nodes {
-				if node.Acknowledged {
-					n++
-				}
-			}
-			return float64(n)
+			return nodesThat(r.XDS.Nodes, func(n xds.Node) bool { return n.Acknowledged })
+		}),
+	row("attache_xds_nodes_in_sync", "Connected Envoys that moreover have nothing left of earlier configurations.", prometheus.GaugeValue,
+		func(r statusReport) float64 {
+			return nodesThat(r.XDS.Nodes, func(n xds.Node) bool { return n.Synced })
 		}),
 	row("attache_xds_refused_resources", "Resources that an Envoy refuses at the moment, over all Envoys.", prometheus.GaugeValue,
 		func(r statusReport) float64 {
@@ -180,8 +190,10 @@ var metricRows = []metric{
 		func(r statusReport) float64 { return float64(r.ExtProc.StaleRefs) }),
 }
 
-// The metrics with a row for each processor.
+// The metrics with labels.
 var (
+	configInfo     = prometheus.NewDesc("attache_config_info", "1, with the hash of the configuration that serves.", []string{"hash"}, nil)
+	xdsNacks       = prometheus.NewDesc("attache_xds_nacks_total", "Refusals of resources by Envoys, by the kind of resource.", []string{"kind"}, nil)
 	processorCalls = prometheus.NewDesc("attache_processor_calls_total", "Calls of a processor, by what it said.", []string{"processor", "verdict"}, nil)
 	processorTime  = prometheus.NewDesc("attache_processor_seconds_total", "Time that a processor took.", []string{"processor"}, nil)
 	processorUp    = prometheus.NewDesc("attache_processor_up", "1 if a processor that depends on something outside can do its work, 0 if not.", []string{"processor", "where"}, nil)
@@ -191,6 +203,8 @@ func (m metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, row := range metricRows {
 		ch <- row.desc
 	}
+	ch <- configInfo
+	ch <- xdsNacks
 	ch <- processorCalls
 	ch <- processorTime
 	ch <- processorUp
@@ -200,6 +214,10 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 	report := m.s.status()
 	for _, row := range metricRows {
 		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(report))
+	}
+	ch <- prometheus.MustNewConstMetric(configInfo, prometheus.GaugeValue, 1, report.Config.Hash)
+	for kind, n := range m.s.app.xds.Nacks() {
+		ch <- prometheus.MustNewConstMetric(xdsNacks, prometheus.CounterValue, float64(n), kind)
 	}
 	for _, c := range m.s.app.extproc.Calls() {
 		for _, v := range []struct {
@@ -215,6 +233,13 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(processorUp, prometheus.GaugeValue, number(p.Error == ""), p.Name, p.Where)
 		}
 	}
+}
+
+func nodesThat(nodes []xds.Node, are func(xds.Node) bool) (n float64) {
+	for _, node := range nodes {
+		n += number(are(node))
+	}
+	return n
 }
 
 func number(b bool) float64 {

@@ -24,6 +24,13 @@ type app struct {
 	xds     *xds.Server
 	keep    stateFile
 
+	// turn lets one at a time decide what serves: an edit, or an answer of an
+	// Envoy. good is the last that was acknowledged, nil before the first.
+	turn          sync.Mutex
+	serving, good *built
+	rejected      rejection
+	moved         chan struct{} // holds one token: we went back, and other files matter
+
 	mu    sync.Mutex
 	state state
 	named []string // the files that the latest attempt to load asked for
@@ -38,6 +45,14 @@ type state struct {
 	// Refused is why the file as it stands now does not serve; nil if it does.
 	Refused   error
 	RefusedAt time.Time
+	// ByEnvoy tells that it was good for us, and an Envoy has refused it.
+	ByEnvoy bool
+	// RollBacks counts how often that made us go back.
+	RollBacks int
+}
+
+func newApp(path string, log *slog.Logger) *app {
+	return &app{path: path, log: log, moved: make(chan struct{}, 1)}
 }
 
 // apply is the whole reload story. Everything that may fail comes first and has
@@ -50,25 +65,34 @@ func (a *app) apply() error {
 		a.refuse(err)
 		return err
 	}
-	if a.unchanged(next) {
-		return nil
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	if a.repeats(next) {
+		return a.rejected.err
 	}
-	a.commit(next)
+	if !a.unchanged(next) {
+		a.commit(next)
+	}
 	return nil
 }
 
-// commit puts a configuration in force. It cannot fail. The chains go first:
-// Envoy must never name a chain that the service does not know.
-func (a *app) commit(next *built) {
+// install lets both services work by a configuration. It cannot fail. The chains
+// go first: Envoy must never name a chain that the service does not know.
+func (a *app) install(next *built) (changed []string) {
 	a.extproc.Install(next.chains)
-	changed := a.xds.Publish(next.snapshot)
+	changed = a.xds.Publish(next.snapshot)
+	next.resources = nil // the snapshot has their bytes
+	a.serving = next
+	return changed
+}
+
+// commit puts a configuration in force. It cannot fail.
+func (a *app) commit(next *built) {
+	changed := a.install(next)
 	a.accept(next)
 
 	for _, w := range next.config.Warnings {
 		a.log.Warn(w.Msg, "place", w.Place())
-	}
-	if err := a.keep.save(next.text); err != nil {
-		a.log.Error("the last good configuration cannot be kept for a restart", "error", err)
 	}
 	a.log.Info("configuration applied", "file", next.config.File, "hash", next.digest, "changed", len(changed))
 }
@@ -84,9 +108,23 @@ func (a *app) start() error {
 	if keptErr != nil {
 		return err
 	}
+	a.turn.Lock()
+	defer a.turn.Unlock()
 	a.commit(kept)
 	a.refuse(err)
 	return nil
+}
+
+// repeats tells whether the file says what an Envoy has refused. Then it stays
+// refused, and what serves stays.
+func (a *app) repeats(next *built) bool {
+	if next.digest != a.rejected.digest {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state.Refused, a.state.RefusedAt, a.state.ByEnvoy = a.rejected.err, a.rejected.at, true
+	return true
 }
 
 // unchanged tells whether the file says what already serves. It heals a refusal
@@ -98,7 +136,7 @@ func (a *app) unchanged(next *built) bool {
 		return false
 	}
 	if a.state.Refused != nil {
-		a.state.Refused = nil
+		a.state.Refused, a.state.ByEnvoy = nil, false
 		a.log.Info("the file is good again; nothing has changed", "file", a.path, "hash", next.digest)
 	}
 	return true
@@ -110,14 +148,14 @@ func (a *app) accept(next *built) {
 	if old := a.state.Config; old != nil && old.Process != next.config.Process {
 		a.log.Warn("a setting below config changed; it takes effect after a restart", "file", a.path)
 	}
-	a.state = state{Digest: next.digest, LoadedAt: time.Now(), Config: next.config}
+	a.state = state{Digest: next.digest, LoadedAt: time.Now(), Config: next.config, RollBacks: a.state.RollBacks}
 }
 
 // refuse keeps the last good configuration and tells everybody why.
 func (a *app) refuse(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state.Refused, a.state.RefusedAt = err, time.Now()
+	a.state.Refused, a.state.RefusedAt, a.state.ByEnvoy = err, time.Now(), false
 	if a.state.Config == nil {
 		return // at start: the caller prints the mistakes
 	}
@@ -159,6 +197,7 @@ func (a *app) follow(ctx context.Context, w watcher) {
 			return
 		case <-w.Events():
 			_ = a.apply() // reported, and kept in the state
+		case <-a.moved:
 		}
 	}
 }
@@ -172,14 +211,22 @@ type watcher interface {
 // chainGrace is how long a request may take from its route to its chain.
 const chainGrace = 30 * time.Second
 
+// chainMemory is how long the chains of earlier configurations are kept for an
+// Envoy that is behind. It is longer than a listener drains.
+const chainMemory = time.Hour
+
 // forgetChains lets the service drop the chains of earlier configurations, each
 // time that no Envoy has anything of them left, draining listeners included.
 func (a *app) forgetChains(ctx context.Context) {
 	for {
 		changed := a.xds.Changed()
+		// An Envoy that never catches up gets, in place of a chain that is gone,
+		// the current one of the same name.
+		keep := chainMemory
 		if a.xds.Status().Synced {
-			a.extproc.Forget(chainGrace)
+			keep = chainGrace
 		}
+		a.extproc.Forget(keep)
 		select {
 		case <-ctx.Done():
 			return

@@ -72,7 +72,7 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
-	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last good configuration for a restart")
+	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last configuration that Envoy has acknowledged, for a restart")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
 		return code
 	}
@@ -180,15 +180,12 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitUsage, fmt.Errorf("--extproc-as: %w", err))
 	}
 
-	s.app = &app{
-		path:    s.flags.file,
-		opts:    translator.Options{ExtProc: target},
-		log:     s.log,
-		tell:    s.tell,
-		extproc: extprocsvc.NewServer(extprocsvc.Options{Log: s.log}),
-		xds:     xds.NewServer(s.log),
-		keep:    stateFile{dir: s.flags.stateDir},
-	}
+	s.app = newApp(s.flags.file, s.log)
+	s.app.opts = translator.Options{ExtProc: target}
+	s.app.tell = s.tell
+	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
+	s.app.xds = xds.NewServer(s.log)
+	s.app.keep = stateFile{dir: s.flags.stateDir}
 	watcher, err := watch.New(s.log, watch.Options{})
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
@@ -229,6 +226,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		goOrCancel("an HTTP server ended", h.serve)
 	}
 	group.Go(func() { s.app.follow(ctx, watcher) })
+	group.Go(func() { s.app.settle(ctx) })
 	group.Go(func() { s.app.forgetChains(ctx) })
 	group.Go(func() { s.announce(ctx) })
 
@@ -404,6 +402,7 @@ func (s *services) announce(ctx context.Context) {
 		case <-time.After(readinessPoll): // a port opens a moment after its acknowledgement
 		}
 	}
+	s.app.judge() // so that what is ready is also kept
 	args := []any{}
 	for _, a := range s.addresses {
 		args = append(args, a.name, a.addr)

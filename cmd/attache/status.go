@@ -51,7 +51,11 @@ func printStatus(w io.Writer, r *statusReport) {
 	fmt.Fprintf(w, "attache %s, %s\n", r.Version, word)
 	fmt.Fprintf(w, "%s: %s serves since %s\n", r.Config.File, r.Config.Hash, r.Config.LoadedAt.Format(time.DateTime))
 	if !r.Config.Synchronized {
-		fmt.Fprintf(w, "the file as it stands is refused:\n")
+		by := ""
+		if r.Config.RefusedByEnvoy {
+			by = " by Envoy"
+		}
+		fmt.Fprintf(w, "the file as it stands is refused%s:\n", by)
 		for _, m := range r.Config.Mistakes {
 			fmt.Fprintf(w, "  %s\n", m)
 		}
@@ -66,7 +70,11 @@ func printStatus(w io.Writer, r *statusReport) {
 		}
 		fmt.Fprintf(w, "envoy %s (%s) %s\n", n.ID, n.UserAgentVersion, state)
 		for _, nack := range n.Nacks {
-			fmt.Fprintf(w, "  refuses %s, %s: %s\n", nack.Resource, nack.Place, nack.Message)
+			verb := "refuses"
+			if !nack.Content {
+				verb = "cannot have"
+			}
+			fmt.Fprintf(w, "  %s %s, %s: %s\n", verb, nack.Resource, nack.Place, nack.Message)
 		}
 	}
 	if len(r.XDS.Nodes) == 0 {

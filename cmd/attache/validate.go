@@ -78,7 +78,7 @@ func askEnvoy(ctx context.Context, b envoy.Binary, file string, r *translator.Re
 		return err
 	}
 	if err := b.Validate(ctx, text); err != nil {
-		return &config.Error{File: file, Kind: config.Invalid, Msg: "Envoy refuses what this becomes: " + err.Error()}
+		return &config.Error{File: file, Kind: config.Refused, Msg: "Envoy refuses what this becomes: " + err.Error()}
 	}
 	return nil
 }
