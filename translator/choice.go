@@ -38,6 +38,7 @@ func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) [
 		}
 		t.words[word] = b
 		for _, v := range t.toBackend(r, b) {
+			t.out.RoutePlaces[choiceName(l, r, b)] = t.cfg.Place(b.Path)
 			e := &routev3.Route{Name: choiceName(l, r, b), Match: v.match(&routev3.RouteMatch{
 				PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: ""},
 				DynamicMetadata: []*matcherv3.MetadataMatcher{choiceIs(&matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{

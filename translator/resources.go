@@ -19,4 +19,6 @@ type Resources struct {
 	// Places tells where in the file a resource comes from, by resource name:
 	// "file:line:col: path". Names are unique across types.
 	Places map[string]string
+	// RoutePlaces tells it for the routes within Routes, by their names.
+	RoutePlaces map[string]string
 }

@@ -158,6 +158,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *c
 func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]routeWithPolicies {
 	byHost := map[string][]candidate{}
 	for order, r := range l.Routes {
+		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
 		action := t.action(r, own.chooses(), own != nil && own.FailOpen)

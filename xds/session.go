@@ -186,15 +186,15 @@ func (s *session) refusal(k kind, e *entry, name, reason string, now time.Time) 
 		Resource: name,
 		Type:     typeURLs[k],
 		Version:  e.told,
-		Place:    s.snapshot.places[name],
 		Time:     now,
 	}
+	place, hint := s.trace(k, e, name, reason)
 	message, machine := machineReason(k, reason)
 	if !machine {
 		n.Content = true
-		message = s.reason(k, e, name, reason)
+		message = s.reason(k, e, name, reason) + hint
 	}
-	n.Message = message
+	n.Place, n.Message = place, message
 	return n
 }
 

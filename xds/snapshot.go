@@ -32,6 +32,8 @@ type Snapshot struct {
 	named [kinds][]string
 	// places tells where in the file a resource comes from.
 	places map[string]string
+	// routePlaces tells it for the routes within the tables.
+	routePlaces map[string]string
 }
 
 // Version identifies the content of the whole snapshot.
@@ -55,7 +57,7 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{named: named, places: maps.Clone(r.Places)}
+	s := &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces)}
 	whole := sha256.New()
 	for k := range kinds {
 		s.items[k] = make(map[string]*discoveryv3.Resource, len(messages[k]))
