@@ -73,7 +73,7 @@ func envoyPath(t testing.TB) string {
 //
 //	start NAME PROG ARG...   run a program in the background; what it prints
 //	                         goes to NAME.log
-//	stop NAME [CODE]         end it with SIGTERM and wait; it must exit with
+//	end NAME [CODE]          end it with SIGTERM and wait; it must exit with
 //	                         CODE (default 0)
 //	kill9 NAME               end it with SIGKILL and wait
 //	await CMD ARG...         repeat a command of this list until it succeeds
@@ -97,6 +97,7 @@ func envoyPath(t testing.TB) string {
 // Each script has PORT, PORT2 … PORT9 that nobody listens on, and ENVOY_PATH.
 func TestScripts(t *testing.T) {
 	path := envoyPath(t)
+	noneStops(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
@@ -123,7 +124,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start":   start,
-			"stop":    stop,
+			"end":     end,
 			"kill9":   kill9,
 			"await":   await,
 			"logged":  single(logged),
@@ -135,6 +136,25 @@ func TestScripts(t *testing.T) {
 			"processor": processorCommand,
 		},
 	})
+}
+
+// noneStops refuses testscript's own command stop, which passes the script there
+// and then: what is behind it would never run.
+func noneStops(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stops := regexp.MustCompile(`(?m)^(\[.*\] *)?stop( |$)`)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stops.Match(text) {
+			t.Errorf("%s: stop ends the script as passed; end NAME ends a program", f)
+		}
+	}
 }
 
 func repo() string {
@@ -248,9 +268,9 @@ func scriptEnv(ts *testscript.TestScript) []string {
 	return env
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: stop NAME [CODE]")
+		ts.Fatalf("usage: end NAME [CODE]")
 	}
 	want := 0
 	if len(args) == 2 {
