@@ -41,6 +41,8 @@ type serviceFlags struct {
 	envoyAdmin          string
 	concurrency         int
 	runsEnvoy           bool
+	xdsTLS              xdsTLS
+	xdsInsecure         bool
 }
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -67,6 +69,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 		private = "; default a private socket"
 	}
 	fs.StringVar(&f.xds, "xds", xdsDefault, "where the xDS service listens, an `ADDR`: host:port or unix:/path"+private)
+	f.xdsTLS.flags(fs, "this service", "the Envoys")
+	fs.BoolVar(&f.xdsInsecure, "xds-insecure", false, "let anybody who reaches the xDS service read the provider keys, where it listens beyond this machine without TLS")
 	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
 	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`; default the same")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
@@ -78,6 +82,9 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	}
 	if fs.NArg() > 0 {
 		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
+	}
+	if err := f.xdsTLS.check(f.xds); err != nil {
+		return fail(stderr, exitUsage, err)
 	}
 	f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
@@ -166,10 +173,12 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
 	}
 	defer extProcListener.Close()
-	for _, l := range []struct{ name, addr string }{{"xDS", addressOf(xdsListener)}, {"ext_proc", addressOf(extProcListener)}} {
-		if !loopbackOnly(l.addr) {
-			s.log.Warn("the "+l.name+" service listens beyond this machine without authentication; provider keys travel over xDS", "address", l.addr)
-		}
+	xdsOptions, err := s.xdsOptions(addressOf(xdsListener))
+	if err != nil {
+		return fail(s.stderr, exitUsage, err)
+	}
+	if addr := addressOf(extProcListener); !loopbackOnly(addr) {
+		s.log.Warn("the ext_proc service listens beyond this machine without TLS; requests travel there as they are", "address", addr)
 	}
 	as := s.flags.extProcAs
 	if as == "" {
@@ -202,7 +211,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		s.log.Warn("config.workerThreads has no effect here: the Envoys that join are started elsewhere, with --concurrency")
 	}
 
-	xdsServer := grpc.NewServer(xds.ServerOptions()...)
+	xdsServer := grpc.NewServer(xdsOptions...)
 	s.app.xds.Register(xdsServer)
 	extProcServer := grpc.NewServer(s.app.extproc.ServerOptions()...)
 	s.app.extproc.Register(extProcServer)
@@ -253,6 +262,19 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, err)
 	}
 	return exitGood
+}
+
+// xdsOptions are those of the xDS service at an address.
+func (s *services) xdsOptions(addr string) ([]grpc.ServerOption, error) {
+	options := xds.ServerOptions()
+	if !s.flags.xdsTLS.given() {
+		return options, mayListen(addr, s.flags.xdsInsecure)
+	}
+	m, err := newMutualTLS(s.flags.xdsTLS, s.log)
+	if err != nil {
+		return nil, err
+	}
+	return append(options, m.option()...), nil
 }
 
 // tell reports the mistakes of a refused edit: as lines that begin with their
