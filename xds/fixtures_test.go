@@ -197,9 +197,11 @@ func serveOn(tb testing.TB, s *Server, l net.Listener, options ...grpc.ServerOpt
 	return stop
 }
 
-// newServer is a server that removes what is not used at once.
+// newServer is a server that removes what is not used at once, and waits for no
+// Envoy to join.
 func newServer() *Server {
 	s := NewServer(quietLog)
 	s.grace = 0
+	s.ExpectOne()
 	return s
 }

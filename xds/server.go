@@ -27,24 +27,25 @@ type Server struct {
 	log      *slog.Logger
 	patience time.Duration
 	grace    time.Duration
-	// settleLimit is the constant; tests have a shorter one.
-	settleLimit time.Duration
+	// These two are the constants; tests have shorter ones.
+	settleLimit, joinLimit time.Duration
 
 	mu       sync.Mutex
 	snapshot *Snapshot // nil before the first publication
-	// publishedAt is when; accepted is the last snapshot that was in force, and
-	// look tells that something of the published one may be refused. See Judge.
-	publishedAt time.Time
-	accepted    *Snapshot
-	look        bool
-	nacks       [kinds]int64 // how many have come, by kind
-	streams     map[*stream]struct{}
-	changed     chan struct{} // see Changed; nil if nobody waits
+	// publishedAt is when, and begun when the first was; accepted is the last
+	// snapshot that was in force, final the last that stays so, and look tells
+	// that something of the published one may be refused. See Judge.
+	publishedAt, begun time.Time
+	accepted, final    *Snapshot
+	look               bool
+	nacks              [kinds]int64 // how many have come, by kind
+	streams            map[*stream]struct{}
+	changed            chan struct{} // see Changed; nil if nobody waits
 }
 
 // NewServer returns a server that has nothing to send yet.
 func NewServer(log *slog.Logger) *Server {
-	return &Server{log: log, patience: patience, grace: grace, settleLimit: settleLimit, streams: map[*stream]struct{}{}}
+	return &Server{log: log, patience: patience, grace: grace, settleLimit: settleLimit, joinLimit: joinLimit, streams: map[*stream]struct{}{}}
 }
 
 // Register adds the aggregated discovery service to a gRPC server.
@@ -83,6 +84,9 @@ func (s *Server) Publish(snap *Snapshot) (changed []string) {
 	defer s.mu.Unlock()
 	changed = changes(s.snapshot, snap)
 	s.snapshot, s.publishedAt, s.look = snap, time.Now(), true
+	if s.begun.IsZero() {
+		s.begun = s.publishedAt
+	}
 	for st := range s.streams {
 		st.wakeUp()
 	}

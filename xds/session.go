@@ -19,7 +19,7 @@ import (
 type session struct {
 	node      Node // identity only
 	snapshot  *Snapshot
-	accepted  *Snapshot // see [Server.Judge]; may be nil
+	final     *Snapshot // what was accepted, see [Server.Judge]; may be nil
 	types     [kinds]subscription
 	nonce     uint64
 	responses map[uint64]response // not yet answered
@@ -171,7 +171,7 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 			e.due, t.planned = true, false
 		default:
 			e.refused = e.told != "" // nobody can refuse to have nothing
-			e.dissents = e.dissents || s.accepted.holds(k, name, e.told)
+			e.dissents = e.dissents || s.final.holds(k, name, e.told)
 			e.nack = s.refusal(k, e, name, refusal.GetMessage(), now)
 			return e.nack
 		}

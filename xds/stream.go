@@ -65,7 +65,7 @@ func (s *Server) receive(st *stream, conn grpc.BidiStreamingServer[discoveryv3.D
 		if err != nil {
 			return err
 		}
-		node, nack, first := st.receive(req, s.lastAccepted())
+		node, nack, first := st.receive(req, s.lastFinal())
 		if first {
 			s.log.Info("envoy connected", "node", node.ID, "version", node.UserAgentVersion)
 		}
@@ -77,7 +77,7 @@ func (s *Server) receive(st *stream, conn grpc.BidiStreamingServer[discoveryv3.D
 	}
 }
 
-func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest, accepted *Snapshot) (node Node, nack *Nack, first bool) {
+func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest, final *Snapshot) (node Node, nack *Nack, first bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := time.Now()
@@ -85,7 +85,7 @@ func (st *stream) receive(req *discoveryv3.DeltaDiscoveryRequest, accepted *Snap
 		st.session.identify(req.GetNode(), now)
 		st.identified = true
 	}
-	st.session.accepted = accepted
+	st.session.final = final
 	return st.session.node, st.session.receive(req, now), first
 }
 
@@ -144,10 +144,10 @@ func (s *Server) published() *Snapshot {
 	return s.snapshot
 }
 
-func (s *Server) lastAccepted() *Snapshot {
+func (s *Server) lastFinal() *Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accepted
+	return s.final
 }
 
 // streamsLocked is a copy of those that are open.

@@ -103,8 +103,8 @@ func (s *session) trace(k kind, e *entry, name, reason string) (place, hint stri
 		return place, ""
 	}
 	var before *discoveryv3.Resource
-	if s.accepted != nil {
-		before = s.accepted.find(k, name)
+	if s.final != nil {
+		before = s.final.find(k, name)
 	}
 	switch list := suspects(before, item, reason, s.snapshot.routePlaces); {
 	case len(list) == 1:

@@ -10,14 +10,20 @@ import (
 // keep the others from accepting it.
 const settleLimit = 30 * time.Second
 
+// joinLimit is how long after a start Envoys may need to join again. They try
+// every second.
+const joinLimit = 5 * time.Second
+
 // A Verdict is what the Envoys make of the published snapshot.
 type Verdict struct {
 	// Accepted tells that it is in force. It is then what a later refusal goes
 	// back to.
 	Accepted bool
-	// Refused are the refusals for which it has to go: an Envoy that took the
-	// accepted snapshot does not take the content of a resource that is new in
-	// this one.
+	// Final tells that it stays accepted, whoever joins. Soon after a start it is
+	// not, for Envoys that were connected before are still to come.
+	Final bool
+	// Refused are the refusals for which it has to go: an Envoy does not take the
+	// content of a resource that is not in what was accepted finally.
 	Refused []Nack
 	// Again is when another look is due, even if no Envoy says anything; 0 is
 	// never.
@@ -35,7 +41,7 @@ type Verdict struct {
 //     does not decide about later versions of the same resource.
 func (s *Server) Judge() Verdict {
 	s.mu.Lock()
-	snap, good, published, look := s.snapshot, s.accepted, s.publishedAt, s.look
+	snap, good, published, look := s.snapshot, s.final, s.publishedAt, s.look
 	s.look = false
 	streams := s.streamsLocked()
 	s.mu.Unlock()
@@ -51,12 +57,15 @@ func (s *Server) Judge() Verdict {
 	}
 	if len(v.Refused) > 0 {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.look = true // it stays refused, whoever asks
-		s.mu.Unlock()
+		if s.accepted == snap {
+			s.accepted = s.final
+		}
 		return v
 	}
-	if snap == good {
-		return Verdict{Accepted: true}
+	if v := s.accept(snap, false); v.Accepted {
+		return v
 	}
 
 	sound, silent := 0, 0
@@ -74,14 +83,31 @@ func (s *Server) Judge() Verdict {
 	if left := s.settleLimit - time.Since(published); silent > 0 && left > 0 {
 		return Verdict{Again: left}
 	}
+	return s.accept(snap, true)
+}
+
+// accept remembers that the snapshot is accepted now, or was before, and whether
+// that is final.
+func (s *Server) accept(snap *Snapshot, now bool) Verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.snapshot != snap || s.look {
 		return Verdict{Again: time.Nanosecond} // something has happened meanwhile
 	}
+	if !now && snap != s.accepted {
+		return Verdict{}
+	}
 	s.accepted = snap
-	return Verdict{Accepted: true}
+	if left := s.joinLimit - time.Since(s.begun); left > 0 && snap != s.final {
+		return Verdict{Accepted: true, Again: left}
+	}
+	s.final = snap
+	return Verdict{Accepted: true, Final: true}
 }
+
+// ExpectOne tells that there is a single Envoy, so that none is waited for after
+// it has joined.
+func (s *Server) ExpectOne() { s.joinLimit = 0 }
 
 // vetoes are the refusals for which the snapshot has to go.
 func (st *stream) vetoes(snap, good *Snapshot) (list []Nack) {

@@ -183,3 +183,32 @@ func TestMachineReason(t *testing.T) {
 		}
 	}
 }
+
+// After a start, the first Envoy that joins does not decide for those which are
+// still to come.
+func TestJudgeEnvoysThatAreStillToJoin(t *testing.T) {
+	s := newServer()
+	s.joinLimit = joinLimit
+	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
+	addr := serve(t, s)
+	one, two := dial(t, s, addr, "one"), dial(t, s, addr, "two")
+	one.boot("r")
+	if v := one.judged("accepted", accepted); v.Final || v.Again == 0 {
+		t.Errorf("after the first: %+v", v)
+	}
+	two.boot()
+	two.subscribe(routes, "r")
+	two.nack(two.expect("route configuration +r")[0], "no")
+	if v := two.judged("refused", refused); v.Refused[0].Node != "two" {
+		t.Errorf("after the second: %+v", v)
+	}
+
+	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a", "a")))
+	one.take("route configuration +r")
+	two.take("route configuration +r")
+	one.judged("accepted", accepted)
+	s.joinLimit = 0
+	if v := s.Judge(); !v.Accepted || !v.Final {
+		t.Errorf("after some time: %+v", v)
+	}
+}

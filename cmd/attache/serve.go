@@ -25,11 +25,12 @@ type app struct {
 	keep    stateFile
 
 	// turn lets one at a time decide what serves: an edit, or an answer of an
-	// Envoy. good is the last that was acknowledged, nil before the first.
-	turn          sync.Mutex
-	serving, good *built
-	rejected      rejection
-	moved         chan struct{} // holds one token: we went back, and other files matter
+	// Envoy. good is the last that was acknowledged, nil before the first, and
+	// kept the last of those that was finally.
+	turn                sync.Mutex
+	serving, good, kept *built
+	rejected            rejection
+	moved               chan struct{} // holds one token: we went back, and other files matter
 
 	mu    sync.Mutex
 	state state

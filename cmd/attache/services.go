@@ -194,6 +194,9 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	s.app.tell = s.tell
 	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
 	s.app.xds = xds.NewServer(s.log)
+	if s.flags.runsEnvoy {
+		s.app.xds.ExpectOne()
+	}
 	s.app.keep = stateFile{dir: s.flags.stateDir}
 	watcher, err := watch.New(s.log, watch.Options{})
 	if err != nil {

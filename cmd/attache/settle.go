@@ -44,8 +44,8 @@ func (a *app) judge() (again time.Duration) {
 	defer a.turn.Unlock()
 	switch v := a.xds.Judge(); {
 	case v.Accepted:
-		a.acknowledged()
-		return 0
+		a.acknowledged(v.Final)
+		return v.Again
 	case len(v.Refused) > 0:
 		a.rollBack(v.Refused)
 		return 0
@@ -54,20 +54,21 @@ func (a *app) judge() (again time.Duration) {
 	}
 }
 
-// acknowledged makes what serves the configuration to go back to, now and after a
-// restart.
-func (a *app) acknowledged() {
-	if a.good == a.serving {
+// acknowledged makes what serves the configuration to go back to, now and, if that
+// is final, after a restart.
+func (a *app) acknowledged(final bool) {
+	a.good = a.serving
+	if !final || a.good == a.kept {
 		return
 	}
-	a.good = a.serving
+	a.kept = a.good
 	if a.settled(a.good.digest) {
 		a.rejected = rejection{}
 	}
 	if err := a.keep.save(a.good.text); err != nil {
 		a.log.Error("the last good configuration cannot be kept for a restart", "error", err)
 	}
-	a.log.Debug("every Envoy has acknowledged the configuration", "hash", a.good.digest)
+	a.log.Info("the configuration is acknowledged", "hash", a.good.digest)
 }
 
 // settled forgets that a configuration was refused which is now in force. It
@@ -91,6 +92,9 @@ func (a *app) rollBack(nacks []xds.Nack) {
 		return // told before; there was nothing to go back to
 	}
 	a.rejected = rejection{bad.digest, err, time.Now()}
+	if a.good == bad {
+		a.good = nil // an Envoy that joined later refuses it
+	}
 	good := a.fallback(bad)
 	if good != nil {
 		a.install(good)
