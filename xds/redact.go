@@ -47,6 +47,7 @@ func redact(resource *anypb.Any, reason string) string {
 			reason = reason[:end+1]
 		}
 	}
+	reason = braces.ReplaceAllString(reason, withheld)
 	for _, sign := range []string{
 		"{", "\n", "\r", "debugproto", "type_url", "inline_", // a message as JSON or text
 		"-----BEGIN", // a key or a certificate
@@ -73,6 +74,9 @@ func redact(resource *anypb.Any, reason string) string {
 // can contain some itself. The apostrophe within a word is none.
 var (
 	quoted = regexp.MustCompile(`\B'.*'\B|\B".*"\B`)
+	// braces is a quoted regular expression, or what looks like one. Its braces
+	// are no message, and what follows tells what is wrong with it.
+	braces = regexp.MustCompile(`^regex '[^'"\n]*'`)
 	quote  = regexp.MustCompile(`\B['"]`)
 )
 
