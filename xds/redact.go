@@ -47,7 +47,7 @@ func redact(resource *anypb.Any, reason string) string {
 			reason = reason[:end+1]
 		}
 	}
-	reason = braces.ReplaceAllString(reason, withheld)
+	reason = braces.ReplaceAllString(reason, "regex "+withheld)
 	for _, sign := range []string{
 		"{", "\n", "\r", "debugproto", "type_url", "inline_", // a message as JSON or text
 		"-----BEGIN", // a key or a certificate
