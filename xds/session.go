@@ -64,6 +64,10 @@ type entry struct {
 	// dissents tells that the Envoy has refused a version that was accepted, and
 	// has acknowledged none since.
 	dissents bool
+	// again is when to send once more what a machine did not allow; zero if
+	// nothing is. tries is how often it was refused.
+	again time.Time
+	tries int
 }
 
 type response struct {
@@ -161,7 +165,7 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 		e.nonce = 0
 		switch {
 		case refusal == nil:
-			e.acked, e.nack, e.dissents = e.told, nil, false
+			e.acked, e.nack, e.dissents, e.tries = e.told, nil, false, 0
 			if e.told == "" && !e.subscribed {
 				s.forget(k, name)
 			}
@@ -172,7 +176,13 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 		default:
 			e.refused = e.told != "" // nobody can refuse to have nothing
 			e.dissents = e.dissents || s.final.holds(k, name, e.told)
+			before := e.nack
 			e.nack = s.refusal(k, e, name, refusal.GetMessage(), now)
+			e.nack.repeats = before != nil && before.Version == e.nack.Version && before.Message == e.nack.Message
+			if !e.nack.Content {
+				e.again = now.Add(pause(e.tries))
+				e.tries++
+			}
 			return e.nack
 		}
 	}
@@ -230,6 +240,38 @@ func (s *session) next(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDiscove
 	if snap == nil {
 		return nil, 0
 	}
+	retry := s.retry(now)
+	resp, wait := s.choose(snap, now)
+	if resp == nil && retry > 0 && (wait == 0 || retry < wait) {
+		wait = retry
+	}
+	return resp, wait
+}
+
+// retry makes due what a machine did not allow, when its time has come. It
+// returns how long the next has to wait, or 0.
+func (s *session) retry(now time.Time) (wait time.Duration) {
+	t := &s.types[listeners]
+	for _, e := range t.entries {
+		if e.again.IsZero() {
+			continue
+		}
+		left := e.again.Sub(now)
+		switch {
+		case left <= 0:
+			e.again, e.due, t.planned = time.Time{}, true, false
+		case wait == 0 || left < wait:
+			wait = left
+		}
+	}
+	return wait
+}
+
+// pause is how long to wait after so many refusals before.
+func pause(tries int) time.Duration { return min(5*time.Second<<min(tries, 5), time.Minute) }
+
+// choose is next for what is due.
+func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDiscoveryResponse, time.Duration) {
 	if s.snapshot != snap {
 		s.snapshot = snap
 		for k := range s.types {
@@ -335,7 +377,7 @@ func (s *session) send(k kind, names []string, now time.Time) *discoveryv3.Delta
 	for _, name := range names {
 		e := s.types[k].entry(name)
 		s.replace(e)
-		e.nonce, e.due, e.refused = s.nonce, false, false
+		e.nonce, e.due, e.refused, e.again = s.nonce, false, false, time.Time{}
 		item := s.snapshot.find(k, name)
 		if item == nil {
 			e.told, e.acked = "", ""
@@ -344,6 +386,9 @@ func (s *session) send(k kind, names []string, now time.Time) *discoveryv3.Delta
 		}
 		if e.acked == "" && e.told != item.Version {
 			e.since = now
+		}
+		if e.told != item.Version {
+			e.tries = 0
 		}
 		e.told = item.Version
 		resp.Resources = append(resp.Resources, item)

@@ -62,6 +62,8 @@ type Nack struct {
 	// Message is a safe part of Envoy's reason.
 	Message string    `json:"message"`
 	Time    time.Time `json:"time"`
+	// repeats tells that the same was refused before, for the same reason.
+	repeats bool
 }
 
 // Refused returns the refusals of resources of the published snapshot, over

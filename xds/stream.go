@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -96,7 +97,11 @@ func (s *Server) note(n *Nack) {
 	s.nacks[k]++
 	s.look = true
 	s.mu.Unlock()
-	s.log.Warn("envoy refused a resource", "node", n.Node, "type", n.Type, "resource", n.Resource,
+	level := slog.LevelWarn
+	if n.repeats {
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.Background(), level, "envoy refused a resource", "node", n.Node, "type", n.Type, "resource", n.Resource,
 		"version", n.Version, "place", n.Place, "message", n.Message)
 }
 

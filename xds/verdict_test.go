@@ -1,6 +1,12 @@
 package xds
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+)
 
 // judged waits for a verdict.
 func (e *fakeEnvoy) judged(what string, done func(Verdict) bool) (v Verdict) {
@@ -210,5 +216,46 @@ func TestJudgeEnvoysThatAreStillToJoin(t *testing.T) {
 	s.joinLimit = 0
 	if v := s.Judge(); !v.Accepted || !v.Final {
 		t.Errorf("after some time: %+v", v)
+	}
+}
+
+// A listener that cannot bind is sent again, less and less often, until it can.
+func TestAListenerThatCannotBindIsSentAgain(t *testing.T) {
+	now := time.Unix(0, 0)
+	m := newModel(t, &now)
+	m.publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
+	m.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[clusters]})
+	m.step("cluster +a")
+	m.acknowledgeAll()
+	m.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[listeners]})
+	refuse := func(repeats bool) {
+		t.Helper()
+		r, _ := m.session.next(m.snap, now)
+		if r == nil || text(r) != "listener +l" {
+			t.Fatalf("got %v", r)
+		}
+		n := m.session.receive(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.TypeUrl, ResponseNonce: r.Nonce,
+			ErrorDetail: &rpcstatus.Status{Code: 3, Message: "Error adding/updating listener(s) l: cannot bind '0.0.0.0:80': Address already in use"}}, now)
+		if n == nil || n.repeats != repeats {
+			t.Fatalf("got %+v", n)
+		}
+	}
+	refuse(false)
+	for _, seconds := range []time.Duration{5, 10, 20, 40, 60, 60} {
+		if r, wait := m.session.next(m.snap, now); r != nil || wait != seconds*time.Second {
+			t.Fatalf("got %v and a wait of %v, want %v s", r, wait, int(seconds))
+		}
+		now = now.Add(seconds * time.Second)
+		refuse(true)
+	}
+
+	// An edit does not wait, and begins anew.
+	m.publish(snapshot(t, cluster("a", 1), listener("l", "r", policies()), table("r", "a")))
+	refuse(false)
+	now = now.Add(5 * time.Second)
+	m.step("listener +l")
+	m.acknowledgeAll()
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != 0 {
+		t.Errorf("after it could: %v, %v", r, wait)
 	}
 }
