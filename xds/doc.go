@@ -37,7 +37,7 @@
 //     refusal is kept for [Server.Status] with the place in the file, and
 //     without Envoy's full text, which can contain private keys.
 //   - The exception is a listener whose address the machine does not give, for
-//     that may change. It is sent again after 5 s, then less often.
+//     that may change. It is sent again every 5 s.
 //   - [Server.Judge] tells which snapshot all Envoys have accepted, and which one
 //     has to go because one of them refuses what it says.
 //

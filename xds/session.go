@@ -65,9 +65,8 @@ type entry struct {
 	// has acknowledged none since.
 	dissents bool
 	// again is when to send once more what a machine did not allow; zero if
-	// nothing is. tries is how often it was refused.
+	// nothing is.
 	again time.Time
-	tries int
 }
 
 type response struct {
@@ -165,7 +164,7 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 		e.nonce = 0
 		switch {
 		case refusal == nil:
-			e.acked, e.nack, e.dissents, e.tries = e.told, nil, false, 0
+			e.acked, e.nack, e.dissents = e.told, nil, false
 			if e.told == "" && !e.subscribed {
 				s.forget(k, name)
 			}
@@ -180,8 +179,7 @@ func (s *session) answer(k kind, req *discoveryv3.DeltaDiscoveryRequest, now tim
 			e.nack = s.refusal(k, e, name, refusal.GetMessage(), now)
 			e.nack.repeats = before != nil && before.Version == e.nack.Version && before.Message == e.nack.Message
 			if !e.nack.Content {
-				e.again = now.Add(pause(e.tries))
-				e.tries++
+				e.again = now.Add(retryPause)
 			}
 			return e.nack
 		}
@@ -267,8 +265,8 @@ func (s *session) retry(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// pause is how long to wait after so many refusals before.
-func pause(tries int) time.Duration { return min(5*time.Second<<min(tries, 5), time.Minute) }
+// retryPause is how often a machine is asked whether it allows something now.
+const retryPause = 5 * time.Second
 
 // choose is next for what is due.
 func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDiscoveryResponse, time.Duration) {
@@ -386,9 +384,6 @@ func (s *session) send(k kind, names []string, now time.Time) *discoveryv3.Delta
 		}
 		if e.acked == "" && e.told != item.Version {
 			e.since = now
-		}
-		if e.told != item.Version {
-			e.tries = 0
 		}
 		e.told = item.Version
 		resp.Resources = append(resp.Resources, item)
