@@ -219,6 +219,26 @@ func TestJudgeEnvoysThatAreStillToJoin(t *testing.T) {
 	}
 }
 
+// During a hot restart an Envoy has two streams. Each is one of its own.
+func TestSeveralStreamsOfANode(t *testing.T) {
+	s := newServer()
+	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
+	addr := serve(t, s)
+	parent, child := dial(t, s, addr, "one"), dial(t, s, addr, "one")
+	parent.boot("r")
+	child.boot("r")
+	parent.judged("accepted", accepted)
+	parent.reach("acknowledged by both", func(st Status) bool { return len(st.Nodes) == 2 && st.Acknowledged })
+
+	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a", "a")))
+	parent.take("route configuration +r")
+	child.nack(child.expect("route configuration +r")[0], "no")
+	parent.judged("refused", refused)
+	child.close()
+	parent.reach("left", func(st Status) bool { return len(st.Nodes) == 1 })
+	parent.judged("accepted by the other", accepted)
+}
+
 // A listener that cannot bind is sent again until it can, and nobody is told more
 // than once.
 func TestAListenerThatCannotBindIsSentAgain(t *testing.T) {

@@ -59,9 +59,18 @@ func (s *services) degraded() (reasons []string) {
 
 func refusedResources(x xds.Status) (lines []string) {
 	for _, nack := range x.Refused() {
-		lines = append(lines, fmt.Sprintf("Envoy refuses %s (%s): %s", nack.Resource, nack.Place, nack.Message))
+		lines = append(lines, fmt.Sprintf("Envoy %s %s (%s): %s", refusing(nack), nack.Resource, nack.Place, nack.Message))
 	}
 	return lines
+}
+
+// refusing is what an Envoy does with a resource: refuse it, or not be able to
+// have it.
+func refusing(n xds.Nack) string {
+	if n.Content {
+		return "refuses"
+	}
+	return "cannot have"
 }
 
 // reachedAt are the addresses at which this machine reaches the listeners.

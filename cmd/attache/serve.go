@@ -219,20 +219,21 @@ const chainMemory = time.Hour
 // forgetChains lets the service drop the chains of earlier configurations, each
 // time that no Envoy has anything of them left, draining listeners included.
 func (a *app) forgetChains(ctx context.Context) {
+	tick := time.NewTicker(chainGrace)
+	defer tick.Stop()
 	for {
 		changed := a.xds.Changed()
-		// An Envoy that never catches up gets, in place of a chain that is gone,
-		// the current one of the same name.
-		keep := chainMemory
 		if a.xds.Status().Synced {
-			keep = chainGrace
+			a.extproc.Forget(chainGrace)
 		}
-		a.extproc.Forget(keep)
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
-		case <-time.After(chainGrace):
+		case <-tick.C:
+			// An Envoy that never catches up gets, in place of a chain that is
+			// gone, the current one of the same name.
+			a.extproc.Forget(chainMemory)
 		}
 	}
 }

@@ -160,7 +160,7 @@ func refusals(file string, nacks []xds.Nack) error {
 	for _, w := range order {
 		who := "Envoy " + nodes[w][0]
 		if more := len(nodes[w]) - 1; more > 0 {
-			who += fmt.Sprintf(" and %d more", more)
+			who += fmt.Sprintf(" (and %d more)", more)
 		}
 		e := placed(file, w.place)
 		e.Kind = config.Refused

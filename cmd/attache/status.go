@@ -70,11 +70,7 @@ func printStatus(w io.Writer, r *statusReport) {
 		}
 		fmt.Fprintf(w, "envoy %s (%s) %s\n", n.ID, n.UserAgentVersion, state)
 		for _, nack := range n.Nacks {
-			verb := "refuses"
-			if !nack.Content {
-				verb = "cannot have"
-			}
-			fmt.Fprintf(w, "  %s %s, %s: %s\n", verb, nack.Resource, nack.Place, nack.Message)
+			fmt.Fprintf(w, "  %s %s, %s: %s\n", refusing(nack), nack.Resource, nack.Place, nack.Message)
 		}
 	}
 	if len(r.XDS.Nodes) == 0 {
