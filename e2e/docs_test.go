@@ -137,7 +137,7 @@ func TestBootstrapExample(t *testing.T) {
 
 	found := false
 	for _, b := range blocks(t) {
-		if b.file != "../docs/operation.md" || b.language != "sh" || !strings.Contains(b.text, "attache bootstrap") {
+		if b.file != "../docs/operation.md" || b.language != "sh" || !strings.Contains(b.text, "envoy -c bootstrap.yaml") {
 			continue
 		}
 		found = true
