@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 )
 
 // Doc is a request body and what is to be changed in it. The zero Doc is
@@ -14,22 +13,31 @@ type Doc struct {
 	dialect *Dialect
 	body    []byte
 
-	open    int32 // behind the opening brace
-	empty   bool  // the body is {}
-	model   span  // the value with its quotes
-	first   int32 // behind the opening bracket of the messages; 0: there are none
-	last    int32 // at their closing bracket
-	count   int32 // messages in the body
-	texts   []found
-	role    span  // of the message that is being scanned
-	streams bool  // the answer is to be a stream
-	odd     error // why the messages cannot be read
+	open     int32 // behind the opening brace
+	empty    bool  // the body is {}
+	model    span  // the value with its quotes
+	first    int32 // behind the opening bracket of the messages; 0: there are none
+	last     int32 // at their closing bracket
+	count    int32 // messages in the body
+	texts    []found
+	inner    []byte // JSON in strings, without the escapes of those
+	embedded []embedded
+	traces   []trace
+	seen     evidence
+	streams  bool  // the answer is to be a stream
+	odd      error // why the messages cannot be read
 
 	// Edits lie in new, and splices say what goes where, sorted by offset.
 	new      []byte
 	splices  []splice
 	newModel span
-	rules    []span // the quoted texts of inserted messages
+	// rules are the quoted texts of inserted messages, which go to insert, behind
+	// the first messages, as many as ruled says, which are rules too. behind tells
+	// that others of the list, if there are any, are before them.
+	rules  []span
+	insert int32
+	ruled  int32
+	behind bool
 
 	keys [][]byte
 
@@ -43,11 +51,14 @@ type splice struct{ at, end, from, to int32 }
 // Reset forgets the body. What is kept for the next one is small.
 func (d *Doc) Reset() {
 	*d = Doc{
-		texts:   small(d.texts),
-		new:     small(d.new),
-		splices: small(d.splices),
-		rules:   small(d.rules),
-		keys:    small(d.keys),
+		texts:    small(d.texts),
+		inner:    small(d.inner),
+		embedded: small(d.embedded),
+		traces:   small(d.traces),
+		new:      small(d.new),
+		splices:  small(d.splices),
+		rules:    small(d.rules),
+		keys:     small(d.keys),
 	}
 }
 
@@ -60,12 +71,6 @@ func small[T any](s []T) []T {
 	return s[:0]
 }
 
-func (d *Doc) refuse(format string, args ...any) {
-	if d.odd == nil {
-		d.odd = fmt.Errorf(format, args...)
-	}
-}
-
 // Messages tells why the messages cannot be read: they are missing, or not of
 // the dialect's shape. It is nil if [Doc.Texts] yields all text there is.
 func (d *Doc) Messages() error {
@@ -74,11 +79,16 @@ func (d *Doc) Messages() error {
 		return d.odd
 	case d.dialect == nil:
 		return errors.New("no body")
-	case d.first == 0:
-		return fmt.Errorf("%s is missing", d.dialect.list)
+	case d.dialect.is == 0:
+		return errors.New("it is for an API that cannot be read")
+	case d.seen&d.dialect.is == 0:
+		return fmt.Errorf("%s is missing", d.dialect.needs)
 	}
 	return nil
 }
+
+// Dialect is the one that the body was scanned with; nil without a body.
+func (d *Doc) Dialect() *Dialect { return d.dialect }
 
 // Model returns the model's name as it will be sent. ok is false if the body
 // names none, or names it with something other than a string.
@@ -99,53 +109,24 @@ func (d *Doc) NamesModel() bool { return d.model != span{} || d.newModel != span
 // Streams tells whether the body asks for a stream of events.
 func (d *Doc) Streams() bool { return d.streams }
 
-// Text is one text of the prompt.
-type Text struct {
-	// Message is the index of the message it belongs to.
-	Message int
-	// Role and Raw are parts of JSON strings, without quotes and with their
-	// escapes; see [AppendUnquoted]. A message without a role has an empty
-	// one. They must not be changed.
-	Role, Raw []byte
-}
-
-// Texts yields every text of the messages that is not empty, in order, as it
-// will be sent.
-func (d *Doc) Texts() iter.Seq[Text] {
-	return func(yield func(Text) bool) {
-		for i, r := range d.rules {
-			quoted := r.of(d.new)
-			if !yield(Text{Message: i, Role: d.dialect.systemRole, Raw: quoted[1 : len(quoted)-1]}) {
-				return
-			}
-		}
-		for _, t := range d.texts {
-			if !yield(Text{
-				Message: len(d.rules) + int(t.message),
-				Role:    t.role.of(d.body),
-				Raw:     t.text.of(d.body),
-			}) {
-				return
-			}
-		}
-	}
-}
-
 // Edit is a change of a body. It is a value: it can be made once and applied
 // to many bodies.
 type Edit struct {
-	model string
-	rules []string
-	list  []byte
+	model   string
+	rules   []string
+	list    []byte
+	changes []Change
 }
 
 // SetModel returns the edit that makes the body ask for a model.
 func SetModel(name string) Edit { return Edit{model: name} }
 
-// AddSystem returns the edit that puts messages with the role system before
-// the messages of the body, one for each rule. Edits that are applied later
-// put theirs behind those of earlier ones: rules keep the order in which they
-// were applied.
+// AddSystem returns the edit that puts rules before what the client says: as
+// messages, items or blocks with the role system, whatever the API has, one for
+// each rule. Edits that are applied later put theirs behind those of earlier
+// ones: rules keep the order in which they were applied. Requests for embeddings
+// stay as they are, since no model heeds rules there; where there would be one,
+// but no place for rules, the edit fails.
 func AddSystem(rules ...string) Edit { return Edit{rules: rules} }
 
 // ReplaceList returns the edit that puts a list in place of the messages, or
@@ -166,11 +147,13 @@ func (d *Doc) AppendList(dst []byte) []byte {
 // for it; see [Doc.Messages].
 func (d *Doc) Apply(e Edit) error {
 	if len(e.rules) > 0 {
-		if err := d.Messages(); err != nil {
+		if err := d.addRules(e.rules); err != nil {
 			return err
 		}
-		for _, r := range e.rules {
-			d.addRule(r)
+	}
+	if len(e.changes) > 0 {
+		if err := d.change(e.changes); err != nil {
+			return err
 		}
 	}
 	if e.model != "" {
@@ -187,6 +170,9 @@ func (d *Doc) Apply(e Edit) error {
 func (d *Doc) replaceList(list []byte) error {
 	if err := d.Messages(); err != nil {
 		return err
+	}
+	if d.first == 0 {
+		return fmt.Errorf("%s has no list of messages", d.dialect.Name)
 	}
 	body := make([]byte, 0, d.Len()+len(list))
 	body = d.append(body, 0, d.first-1)
@@ -207,21 +193,64 @@ func (d *Doc) replaceList(list []byte) error {
 	return nil
 }
 
+// addRules puts rules where the dialect has them.
+func (d *Doc) addRules(rules []string) error {
+	if err := d.Messages(); err != nil {
+		return err
+	}
+	switch d.dialect.rules {
+	case chatMessages:
+		for _, r := range rules {
+			d.addRule(r)
+		}
+	case systemBlocks, responseItems:
+		return d.insertRules(rules)
+	case unheeded:
+	case nowhere:
+		return fmt.Errorf("%s has no place for a system prompt", d.dialect.Name)
+	}
+	return nil
+}
+
+// addRule puts a message of a chat behind those that were put in before.
 func (d *Doc) addRule(rule string) {
 	from := len(d.new)
-	alone := d.count == 0
-	if alone && len(d.rules) > 0 {
+	alone := d.count == 0 || d.behind
+	if alone && (d.behind || len(d.rules) > 0) {
 		d.new = append(d.new, ',')
 	}
-	d.new = append(d.new, d.dialect.system[0]...)
+	d.new = append(d.new, `{"role":"system","content":`...)
 	at := len(d.new)
 	d.new = AppendQuoted(d.new, rule)
 	d.rules = append(d.rules, span{int32(at), int32(len(d.new))})
-	d.new = append(d.new, d.dialect.system[1]...)
+	d.new = append(d.new, '}')
 	if !alone {
 		d.new = append(d.new, ',')
 	}
-	d.splice(splice{d.first, d.first, int32(from), int32(len(d.new))})
+	d.splice(splice{d.insert, d.insert, int32(from), int32(len(d.new))})
+}
+
+// insertRules puts rules into a new body and reads it.
+func (d *Doc) insertRules(rules []string) error {
+	var messages []Message
+	for _, r := range rules {
+		messages = append(messages, Message{Role: "system", Content: r})
+	}
+	var e rewrite
+	e.read(d)
+	if d.dialect.rules == systemBlocks {
+		if err := e.system(int(d.ruled), elements(messages, block), nil); err != nil {
+			return err
+		}
+	} else if err := e.input(int(d.ruled), elements(messages, responseItem), nil); err != nil {
+		return err
+	}
+	ruled := d.ruled + int32(len(rules))
+	if err := e.replace(d); err != nil {
+		return err
+	}
+	d.ruled = ruled
+	return nil
 }
 
 func (d *Doc) setModel(name string) {
@@ -252,7 +281,7 @@ func (d *Doc) setModel(name string) {
 // splice adds s behind all that begin at or before its place. Of two that
 // replace or insert the model, the later one stays.
 func (d *Doc) splice(s splice) {
-	model := s.at != d.first
+	model := s.at != d.insert
 	i := len(d.splices)
 	for i > 0 && d.splices[i-1].at >= s.at {
 		if model && d.splices[i-1].at == s.at {

@@ -151,7 +151,7 @@ func TestTexts(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d %s: %s", m.Message, AppendUnquoted(nil, m.Role), AppendUnquoted(nil, m.Raw)))
 	}
 	want := []string{
-		"0 system: first", "1 system: be kind", "2 user: aé😀\ufffd\n", "2 user: bare", "5 : no role",
+		"0 system: first", "1 system: be kind", "2 user: aé😀\ufffd\n", "2 user: x", "2 user: bare", "5 : no role",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -299,13 +299,23 @@ func FuzzScan(f *testing.F) {
 		`{}`, `[]`, `{"model":"m","messages":[]}`, `{"\u006dodel":"\ud83d\ude00","messages":[{"role":"user","content":[{"type":"text","text":"hi\\"}]}]}`,
 		`{"a":-0.1e+9,"b":[true,false,null,{"c":{}}]}`, `{"a":1,"a":2}`, `{"Model":1}`, ` { "messages" : [ { } ] } `, "{\"a\":\"\xff\"}",
 	} {
-		f.Add([]byte(s), "model", "rule")
+		for i := range dialects {
+			f.Add(byte(i), []byte(s), "model", "rule")
+		}
 	}
-	f.Fuzz(func(t *testing.T, body []byte, model, rule string) {
+	for i, d := range dialects {
+		for _, s := range samples {
+			if s.dialect == d.Dialect {
+				f.Add(byte(i), []byte(s.body), "model", "rule")
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, body []byte, model, rule string) {
+		dialect := dialects[int(which)%len(dialects)].Dialect
 		orig := bytes.Clone(body)
 		var d Doc
-		err := d.Scan(ChatCompletions, body)
-		want, why := reference(body)
+		err := d.Scan(dialect, body)
+		want, why := reference(dialect, body)
 		if (err == nil) != want {
 			t.Fatalf("Scan(%q) = %v, but the reference says %v %s", body, err, want, why)
 		}
@@ -317,7 +327,19 @@ func FuzzScan(f *testing.F) {
 		}
 		var before, after map[string]any
 		mustUnmarshal(t, body, &before)
-		ruled := rule != "" && d.Apply(AddSystem(rule, "second")) == nil
+		if d.Messages() == nil {
+			read := map[string]bool{}
+			for x := range d.Texts() {
+				read[string(x.Unquoted(nil))] = true
+			}
+			if at, hidden := hides(dialect, body, read); hidden {
+				t.Fatalf("%q in %q was not read", at, body)
+			}
+		}
+		if dialect.model == "" {
+			return
+		}
+		ruled := rule != "" && dialect.rules == chatMessages && d.Apply(AddSystem(rule, "second")) == nil
 		if err := d.Apply(SetModel(model)); err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +351,7 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("Len %d, sent %d", d.Len(), len(got))
 		}
 		var again Doc
-		if err := again.Scan(ChatCompletions, got); err != nil && len(before) < MaxKeys {
+		if err := again.Scan(dialect, got); err != nil && len(before) < MaxKeys {
 			t.Fatalf("edited body refused: %v", err)
 		}
 		mustUnmarshal(t, got, &after)
@@ -367,7 +389,7 @@ func mustUnmarshal(t *testing.T, b []byte, into any) {
 
 // reference decides with encoding/json whether a body is to be accepted, and
 // adds the documented differences.
-func reference(b []byte) (ok bool, why string) {
+func reference(d *Dialect, b []byte) (ok bool, why string) {
 	if !json.Valid(b) {
 		return false, "not JSON"
 	}
@@ -393,50 +415,116 @@ func reference(b []byte) (ok bool, why string) {
 	if deepest > MaxDepth {
 		return false, "too deep"
 	}
-	return ambiguous(b, "model", "messages")
-}
-
-// ambiguous tells whether readers could differ about an object, and looks into
-// those that the dialect looks into.
-func ambiguous(b []byte, known ...string) (ok bool, why string) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	tok, _ := dec.Token()
-	if tok != json.Delim('{') {
+	if bytes.TrimSpace(b)[0] != '{' {
 		return false, "not an object"
 	}
+	return ambiguous(&slot{object: d.top}, bytes.TrimSpace(b))
+}
+
+// ambiguous tells whether readers could differ about a value of a slot.
+func ambiguous(is *slot, b []byte) (ok bool, why string) {
+	switch {
+	case is == nil || is.as > asOdd:
+		return true, ""
+	case b[0] == '[' && is.list != nil:
+		var inner []json.RawMessage
+		_ = json.Unmarshal(b, &inner)
+		for _, x := range inner {
+			if ok, why := ambiguous(is.list, x); !ok {
+				return false, why
+			}
+		}
+		return true, ""
+	case b[0] != '{' || is.object == nil:
+		return true, ""
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	_, _ = dec.Token()
 	seen := map[string]bool{}
 	for dec.More() {
 		tok, _ := dec.Token()
 		key := tok.(string)
 		var v json.RawMessage
 		_ = dec.Decode(&v)
-		if seen[key] || len(seen) == MaxKeys {
+		if !is.object.lax && (seen[key] || len(seen) == MaxKeys) {
 			return false, "duplicate key or too many keys"
 		}
 		seen[key] = true
-		for _, k := range known {
-			if strings.EqualFold(k, key) && k != key {
+		inner := is.object.rest
+		for _, f := range is.object.fields {
+			if string(f.key) == key {
+				inner = f.is
+			} else if !is.object.lax && strings.EqualFold(string(f.key), key) {
 				return false, "case"
 			}
 		}
-		var inner []json.RawMessage
-		if key == "messages" && known[0] == "model" || key == "content" && known[0] == "role" {
-			_ = json.Unmarshal(v, &inner)
-		}
-		for _, m := range inner {
-			if m[0] != '{' {
-				continue
-			}
-			next := []string{"role", "content"}
-			if key == "content" {
-				next = []string{"text", "type"}
-			}
-			if ok, why := ambiguous(m, next...); !ok {
-				return false, why
-			}
+		if ok, why := ambiguous(inner, v); !ok {
+			return false, why
 		}
 	}
 	return true, ""
+}
+
+// notText are the keys whose values, or what is in them, need not be read: the
+// documented ones, whatever the dialect.
+var notText = map[string]bool{
+	"model": true, "stream": true, "data": true, "signature": true, "encrypted_content": true, "encrypted_index": true,
+	"embedding": true, "logprobs": true, "result": true, "role": true, "arguments": true,
+}
+
+// hides looks for a string, or a key, that nobody has read and that is neither
+// an identifier nor in a documented place.
+func hides(d *Dialect, b []byte, read map[string]bool) (what string, hidden bool) {
+	known, seen := map[string]bool{}, map[*slot]bool{}
+	var learn func(*slot)
+	learn = func(is *slot) {
+		if is == nil || seen[is] {
+			return
+		}
+		seen[is] = true
+		learn(is.list)
+		if is.object == nil {
+			return
+		}
+		for _, f := range is.object.fields {
+			known[string(f.key)] = true
+			learn(f.is)
+		}
+		learn(is.object.rest)
+	}
+	learn(&slot{object: d.top})
+	unread := func(s string) bool {
+		return s != "" && !read[s] && !isIdentifier([]byte(s)) && !isData([]byte(s))
+	}
+	var walk func(any) (string, bool)
+	walk = func(v any) (string, bool) {
+		switch v := v.(type) {
+		case string:
+			return v, unread(v)
+		case []any:
+			for _, x := range v {
+				if what, hidden := walk(x); hidden {
+					return what, true
+				}
+			}
+		case map[string]any:
+			for key, x := range v {
+				if !known[key] && unread(key) {
+					return key, true
+				}
+				if notText[key] {
+					continue
+				}
+				if what, hidden := walk(x); hidden {
+					return what, true
+				}
+			}
+		}
+		return "", false
+	}
+	var v any
+	_ = json.Unmarshal(b, &v)
+	return walk(v)
 }
 
 func body(n int) []byte {
@@ -461,10 +549,10 @@ func body(n int) []byte {
 	return b.Bytes()
 }
 
-var sizes = map[string]int{"1KB": 1 << 10, "100KB": 100 << 10, "1MB": 1 << 20}
+var sizes = map[string]int{"1KB": 1 << 10, "10KB": 10 << 10, "100KB": 100 << 10, "1MB": 1 << 20}
 
 func BenchmarkScan(b *testing.B) {
-	for _, name := range []string{"1KB", "100KB", "1MB"} {
+	for _, name := range []string{"1KB", "10KB", "100KB", "1MB"} {
 		in := body(sizes[name])
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(in)))

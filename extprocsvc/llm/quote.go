@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -51,12 +52,13 @@ func AppendQuoted(dst []byte, s string) []byte {
 // its quotes, and is known to be valid. Half of a surrogate pair becomes
 // U+FFFD.
 func AppendUnquoted(dst, raw []byte) []byte {
-	for i := 0; i < len(raw); {
-		if raw[i] != '\\' {
-			dst = append(dst, raw[i])
-			i++
-			continue
+	for i := 0; ; {
+		plain := bytes.IndexByte(raw[i:], '\\')
+		if plain < 0 {
+			return append(dst, raw[i:]...)
 		}
+		dst = append(dst, raw[i:i+plain]...)
+		i += plain
 		c := raw[i+1]
 		i += 2
 		switch c {
@@ -89,7 +91,6 @@ func AppendUnquoted(dst, raw []byte) []byte {
 		}
 		dst = append(dst, c)
 	}
-	return dst
 }
 
 // hex4 reads four hexadecimal digits.

@@ -3,9 +3,12 @@ package llm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
+	"sort"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -15,6 +18,8 @@ const (
 	// MaxKeys is how many keys an object may have in which we look for
 	// something, since they are compared with each other.
 	MaxKeys = 100
+	// MaxTexts is how many texts a body may have.
+	MaxTexts = 1 << 18
 )
 
 // Error tells why a body was refused. It never quotes the body, except for
@@ -39,6 +44,35 @@ func (s span) of(b []byte) []byte { return b[s.at:s.end] }
 type found struct {
 	role, text span
 	message    int32
+	kind       Kind
+	form       form
+}
+
+// form is how a text is written.
+type form uint8
+
+const (
+	bare   form = 1 << iota // a number, which has no quotes
+	inside                  // in JSON in a string: text is a span of Doc.inner
+)
+
+// embedded is JSON in a string of the body: in without escapes is
+// Doc.inner[at:end].
+type embedded struct {
+	in      span
+	at, end int32
+}
+
+// embedding is the one that an offset of Doc.inner belongs to.
+func (d *Doc) embedding(at int32) *embedded {
+	i := sort.Search(len(d.embedded), func(i int) bool { return d.embedded[i].end > at })
+	return &d.embedded[i]
+}
+
+// A trace is a value that is made of the texts of a message.
+type trace struct {
+	message int32
+	at      span
 }
 
 // Scan reads a body. The Doc refers to the body until the next Scan or Reset;
@@ -51,7 +85,10 @@ func (d *Doc) Scan(dialect *Dialect, body []byte) error {
 		return &Error{math.MaxInt32, "body too large"}
 	}
 	d.dialect, d.body = dialect, body
-	s := scanner{b: body, doc: d, keys: d.keys[:0]}
+	s := scanner{b: body, doc: d, keys: d.keys[:0], message: -1}
+	if dialect.single {
+		s.message = 0
+	}
 	ok := s.document()
 	d.keys = s.keys[:0]
 	if !ok {
@@ -61,6 +98,62 @@ func (d *Doc) Scan(dialect *Dialect, body []byte) error {
 	return nil
 }
 
+// ScanUnknown is Scan for a body that may be of any of OpenAI's APIs, or of
+// Anthropic's Messages, whose texts the same tables find: the one whose messages,
+// prompt or input it has. [Doc.Messages] tells if it has several of them.
+func (d *Doc) ScanUnknown(body []byte) error {
+	if err := d.Scan(ChatCompletions, body); err != nil {
+		return err
+	}
+	switch d.seen & (hasMessages | hasPrompt | hasInput) {
+	case hasMessages, 0:
+		return nil
+	case hasPrompt:
+		return d.Scan(Completions, body)
+	case hasInput:
+		return d.Scan(Responses, body)
+	}
+	d.odd = errors.New("one cannot tell which API it is for")
+	return nil
+}
+
+// evidence are the keys of a body that tell which API it is for.
+type evidence uint8
+
+const (
+	hasMessages evidence = 1 << iota
+	hasPrompt
+	hasInput
+	hasChoices
+	hasContent
+	hasOutput
+	hasData
+	hasCount
+)
+
+// telling returns what a key of the body tells.
+func telling(key []byte) evidence {
+	switch string(key) {
+	case "messages":
+		return hasMessages
+	case "prompt":
+		return hasPrompt
+	case "input":
+		return hasInput
+	case "choices":
+		return hasChoices
+	case "content":
+		return hasContent
+	case "output":
+		return hasOutput
+	case "data":
+		return hasData
+	case "input_tokens":
+		return hasCount
+	}
+	return 0
+}
+
 // A scanner is one walk over one body. Its methods return false, with the
 // reason set and i at the offending byte, when the body is to be refused.
 type scanner struct {
@@ -68,9 +161,20 @@ type scanner struct {
 	i      int
 	depth  int
 	reason string
-	doc    *Doc
-	// keys are those of the watched objects that are open, outermost first.
+	// limit tells that the reason is a limit.
+	limit bool
+	doc   *Doc
+	// keys are those of the strict objects that are open, outermost first.
 	keys [][]byte
+	// top is the key of the body whose value is being scanned, and message the
+	// index of the message in it, or -1.
+	top     []byte
+	message int32
+	// role and kind are the values of these keys in the object that is being
+	// scanned.
+	role, kind span
+	// form is that of the texts.
+	form form
 }
 
 func (s *scanner) fail(reason string) bool {
@@ -103,7 +207,7 @@ func (s *scanner) document() bool {
 		return s.fail("not a JSON object")
 	}
 	s.doc.open = int32(s.i + 1)
-	n, ok := s.watched(s.doc.dialect.top)
+	n, ok := s.object(s.doc.dialect.top)
 	if !ok {
 		return false
 	}
@@ -115,154 +219,325 @@ func (s *scanner) document() bool {
 	return true
 }
 
-// watched scans an object in which we look for something, and returns the
+// object scans an object in which we look for something, and returns the
 // number of its keys. i is at the opening brace.
-func (s *scanner) watched(o object) (n int, ok bool) {
-	base := len(s.keys)
-	defer func() { s.keys = s.keys[:base] }()
-	return s.members('{', '}', func(int) bool {
-		at := s.i
-		key, ok := s.key()
-		if !ok {
-			return false
+func (s *scanner) object(o *object) (n int, ok bool) {
+	role, kind := s.role, s.kind
+	s.role, s.kind = span{}, span{}
+	base, from := len(s.keys), len(s.doc.texts)
+	n, ok = s.members('{', '}', func(int) bool { return s.member(o, base) })
+	s.keys = s.keys[:base]
+	if ok && len(s.doc.texts) > from {
+		if o.types != nil {
+			s.retype(o, from)
 		}
-		what, ok := s.known(o, key, base)
-		if !ok {
-			s.i = at
-			return false
+		if o.message {
+			s.attribute(from)
 		}
-		return s.colon() && s.found(what)
-	})
+	}
+	s.role, s.kind = role, kind
+	return n, ok
 }
 
-// known looks a key up and refuses what readers could take differently.
-func (s *scanner) known(o object, key []byte, base int) (what meaning, ok bool) {
-	for i := range o {
-		f := &o[i]
-		if len(key) < len(f.key) || !bytes.EqualFold(key, f.key) {
-			continue
+// member scans a member of an object.
+func (s *scanner) member(o *object, base int) bool {
+	at := s.i
+	key, ok := s.key()
+	if !ok {
+		return false
+	}
+	if s.depth == 1 && s.form == 0 {
+		s.top = key
+		s.doc.seen |= telling(key)
+	}
+	is, ok := s.known(o, key, base)
+	if !ok {
+		s.i = at
+		return false
+	}
+	if is == nil {
+		is = o.rest
+		if !s.noteUnless(is, span{int32(at + 1), int32(s.i - 1)}) {
+			return false
 		}
-		if !bytes.Equal(key, f.key) {
-			return 0, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
+	}
+	return s.colon() && s.shaped(is)
+}
+
+// known looks a key up and refuses what readers could take differently. The
+// slot is nil for a key that the object does not list.
+func (s *scanner) known(o *object, key []byte, base int) (is *slot, ok bool) {
+	for i := range o.fields {
+		if f := &o.fields[i]; len(f.key) == len(key) && bytes.Equal(f.key, key) {
+			is = f.is
+			break
 		}
-		what = f.meaning
+	}
+	if o.lax {
+		return is, true
+	}
+	if is == nil {
+		for i := range o.fields {
+			// Some letters outside of ASCII are those in it in another case, and
+			// longer.
+			if f := &o.fields[i]; len(f.key) <= len(key) && bytes.EqualFold(f.key, key) {
+				return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
+			}
+		}
 	}
 	for _, k := range s.keys[base:] {
 		if bytes.Equal(k, key) {
-			return 0, s.fail("duplicate key")
+			return nil, s.fail("duplicate key")
 		}
 	}
 	if len(s.keys)-base == MaxKeys {
-		return 0, s.fail("too many keys in one object")
+		return nil, s.fail("too many keys in one object")
 	}
 	s.keys = append(s.keys, key)
-	return what, true
+	return is, true
 }
 
-// found scans a value and notes what it means.
-func (s *scanner) found(what meaning) bool {
-	d := s.doc
-	at := s.i
-	switch what {
-	case modelName:
-		ok := s.value()
-		d.model = span{int32(at), int32(s.i)}
+// shaped scans a value and notes what it means.
+func (s *scanner) shaped(is *slot) bool {
+	c := s.peek()
+	switch {
+	case is.as > asOdd:
+		return s.meant(is)
+	case c == '"' && is.as != asOdd:
+		return s.words(is)
+	case c == '{' && is.object != nil:
+		_, ok := s.object(is.object)
 		return ok
-	case streamFlag:
-		ok := s.value()
-		d.streams = ok && string(s.b[at:s.i]) == "true"
-		return ok
-	case messages:
-		return s.list()
-	case message:
-		if s.peek() != '{' {
-			d.refuse("%s[%d] has a message that is not an object", d.dialect.list, d.count-1)
-			return s.value()
+	case c == '[' && is.list != nil:
+		return s.list(is)
+	case is.odd != "":
+		if c != 'n' || !is.null {
+			s.refuse(is.odd)
 		}
-		return s.message()
-	case role:
-		if s.peek() != '"' {
-			d.refuse("%s[%d] has a role that is not a string", d.dialect.list, d.count-1)
-			return s.value()
-		}
-		in, ok := s.text()
-		d.role = in
-		return ok
-	case content:
-		if s.peek() != '[' {
-			return s.textOr("content", "null")
-		}
-		_, ok := s.members('[', ']', func(int) bool {
-			if s.peek() != '{' {
-				return s.textOr("a part of the content", "")
-			}
-			_, ok := s.watched(d.dialect.part)
-			return ok
-		})
-		return ok
-	case text:
-		return s.textOr("text", "null")
+		return s.value()
+	case c == '{' || c == '[':
+		return s.shaped(unknown[is.kind])
+	case is.numbers && (c == '-' || '0' <= c && c <= '9'):
+		at := s.i
+		return s.number() && s.note(span{int32(at), int32(s.i)}, is.kind, bare)
 	default:
 		return s.value()
 	}
 }
 
-// list scans the list of messages.
-func (s *scanner) list() bool {
-	d := s.doc
-	if s.peek() != '[' {
-		d.refuse("%s is not a list", d.dialect.list)
-		return s.value()
+// meant scans a value that is not text.
+func (s *scanner) meant(is *slot) bool {
+	at := s.i
+	if !s.value() {
+		return false
 	}
-	d.first = int32(s.i + 1)
+	d, in := s.doc, span{int32(at), int32(s.i)}
+	switch is.as {
+	case asModel:
+		d.model = in
+	case asStream:
+		d.streams = string(in.of(s.b)) == "true"
+	default:
+		d.traces = append(d.traces, trace{s.message, in})
+	}
+	return true
+}
+
+// refuse notes why the messages cannot be read.
+func (s *scanner) refuse(odd string) {
+	if s.doc.odd != nil {
+		return
+	}
+	s.doc.odd = errors.New(strings.Replace(odd, "%s", s.place(), 1))
+}
+
+// place tells where in the body we are. It quotes only keys of the dialect.
+func (s *scanner) place() string {
+	if s.message < 0 || s.doc.dialect.single {
+		return string(s.top)
+	}
+	return fmt.Sprintf("%s[%d]", s.top, s.message)
+}
+
+// list scans a list. Of the list of messages it notes the place.
+func (s *scanner) list(is *slot) bool {
+	open := int32(s.i + 1)
 	_, ok := s.members('[', ']', func(n int) bool {
-		d.count = int32(n + 1)
-		if s.peek() != '{' {
-			d.refuse("%s[%d] is not an object", d.dialect.list, n)
-			return s.value()
+		if is.messages {
+			s.message = int32(n)
 		}
-		if d.dialect.element != nil {
-			_, ok := s.watched(d.dialect.element)
+		return s.shaped(is.list)
+	})
+	if ok && is.messages {
+		d := s.doc
+		d.count = s.message + 1
+		s.message = -1
+		if string(s.top) == d.dialect.list {
+			d.first, d.last, d.insert = open, int32(s.i-1), open
+		}
+	}
+	return ok
+}
+
+// words scans a string and notes what it means.
+func (s *scanner) words(is *slot) bool {
+	in, ok := s.text()
+	if !ok {
+		return false
+	}
+	raw := in.of(s.b)
+	switch is.as {
+	case asText:
+	case asIdentifier:
+		return s.noteUnless(is, in)
+	case asType:
+		s.kind = in
+		return s.noteUnless(is, in)
+	case asRole:
+		if s.role = in; isRole(plain(raw)) {
+			return true
+		}
+	case asAttachment:
+		if isData(raw) {
+			return true
+		}
+	case asEncoded:
+		return s.note(in, undecided, 0)
+	case asArguments:
+		if within, ok := s.embedded(in); !ok || within {
 			return ok
 		}
-		return s.message()
-	})
-	d.last = int32(s.i - 1)
-	return ok
-}
-
-// message scans the message of an element.
-func (s *scanner) message() bool {
-	d := s.doc
-	// The role may come behind the text.
-	d.role = span{}
-	from := len(d.texts)
-	_, ok := s.watched(d.dialect.message)
-	for i := range d.texts[from:] {
-		d.texts[from+i].role = d.role
-	}
-	return ok
-}
-
-// textOr notes a text. Anything else is scanned too, and makes the messages
-// unreadable unless it is the one literal that stands for no text.
-func (s *scanner) textOr(name, none string) bool {
-	d := s.doc
-	if s.peek() != '"' {
-		at := s.i
-		if !s.value() {
-			return false
-		}
-		if string(s.b[at:s.i]) != none {
-			d.refuse("%s of %s[%d] is of a type that is not supported", name, d.dialect.list, d.count-1)
-		}
+	default: // asOpaque
 		return true
 	}
-	in, ok := s.text()
-	if ok && in.at < in.end {
-		d.texts = append(d.texts, found{text: in, message: d.count - 1})
+	return s.note(in, is.kind, 0)
+}
+
+// undecided is the kind of a text of which the type of the object is not known
+// yet.
+const undecided = unread + 1
+
+// noteUnless notes a string, or an unknown key, unless it is an identifier
+// where those are no texts.
+func (s *scanner) noteUnless(is *slot, in span) bool {
+	return is.as != asText && isIdentifier(in.of(s.b)) || s.note(in, is.kind, 0)
+}
+
+// note notes a text that is not empty.
+func (s *scanner) note(in span, kind Kind, as form) bool {
+	if in.at == in.end {
+		return true
 	}
-	return ok
+	d := s.doc
+	if len(d.texts) == MaxTexts {
+		s.limit = true
+		return s.fail("too many texts")
+	}
+	d.texts = append(d.texts, found{text: in, message: s.message, kind: kind, form: s.form | as})
+	return true
+}
+
+// retype gives the texts of an object, from the one at an index on, the kinds
+// that follow from its type.
+func (s *scanner) retype(o *object, from int) {
+	as, given := o.types[string(plain(s.kind.of(s.b)))]
+	texts := s.doc.texts
+	kept := texts[:from]
+	for _, f := range texts[from:] {
+		switch {
+		case f.kind == undecided && given && as == unread:
+			continue
+		case f.kind == undecided:
+			f.kind = Other
+		case f.kind == Content && given && as != unread:
+			f.kind = as
+		}
+		kept = append(kept, f)
+	}
+	s.doc.texts = kept
+}
+
+// isRole tells whether a role is a known one, and no text.
+func isRole(role []byte) bool {
+	switch string(role) {
+	case "user", "assistant", "system", "developer", "tool", "function", "model", "critic", "discriminator", "unknown":
+		return true
+	}
+	return false
+}
+
+// attribute gives the texts of a message, from the one at an index on, its
+// role.
+func (s *scanner) attribute(from int) {
+	as := Content
+	switch string(plain(s.role.of(s.b))) {
+	case "system", "developer":
+		as = System
+	case "tool", "function":
+		as = ToolResult
+	}
+	texts := s.doc.texts[from:]
+	for i := range texts {
+		f := &texts[i]
+		f.role = s.role
+		if f.kind == Content {
+			f.kind = as
+		}
+	}
+}
+
+// embedded scans JSON in a string. within is false if it is none: then the
+// string is a text like any other.
+func (s *scanner) embedded(in span) (within, ok bool) {
+	d := s.doc
+	at, texts := len(d.inner), len(d.texts)
+	d.inner = AppendUnquoted(d.inner, in.of(s.b))
+	inner := scanner{b: d.inner, i: at, doc: d, message: s.message, form: inside}
+	inner.space()
+	ok = inner.shaped(unknown[Arguments])
+	inner.space()
+	if !ok || inner.i < len(d.inner) {
+		d.inner, d.texts = d.inner[:at], d.texts[:texts]
+		return false, !inner.limit || s.fail(inner.reason)
+	}
+	d.embedded = append(d.embedded, embedded{in, int32(at), int32(len(d.inner))})
+	return true, true
+}
+
+// plain is a string without escapes.
+func plain(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	return AppendUnquoted(nil, raw)
+}
+
+// isIdentifier tells whether a string looks like an identifier, a number or a
+// word of an API, not like text: up to 256 letters, digits and a few signs.
+func isIdentifier(raw []byte) bool {
+	if len(raw) > 256 {
+		return false
+	}
+	for _, c := range raw {
+		if !identifying[c] {
+			return false
+		}
+	}
+	return true
+}
+
+var identifying = func() (set [256]bool) {
+	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/+=~|#" {
+		set[c] = true
+	}
+	return set
+}()
+
+// isData tells whether a string is a data URL that holds encoded data, RFC 2397.
+func isData(raw []byte) bool {
+	const most = 256 // of what describes the data
+	head, _, ok := bytes.Cut(raw[:min(len(raw), most)], []byte(","))
+	return ok && bytes.HasPrefix(head, []byte("data:")) && bytes.HasSuffix(head, []byte(";base64"))
 }
 
 // text scans a string and returns the span between its quotes.
@@ -329,6 +604,7 @@ func (s *scanner) colon() bool {
 // returns how many there are. i is at open.
 func (s *scanner) members(open, end byte, member func(n int) bool) (n int, ok bool) {
 	if s.depth++; s.depth > MaxDepth {
+		s.limit = true
 		return 0, s.fail("nested too deeply")
 	}
 	s.i++
@@ -365,10 +641,10 @@ func (s *scanner) value() bool {
 		_, ok := s.quoted()
 		return ok
 	case '{':
-		_, ok := s.members('{', '}', s.member)
+		_, ok := s.members('{', '}', s.anyMember)
 		return ok
 	case '[':
-		_, ok := s.members('[', ']', s.element)
+		_, ok := s.members('[', ']', s.anyElement)
 		return ok
 	case 't':
 		return s.literal("true")
@@ -384,9 +660,9 @@ func (s *scanner) value() bool {
 	}
 }
 
-func (s *scanner) element(int) bool { return s.value() }
+func (s *scanner) anyElement(int) bool { return s.value() }
 
-func (s *scanner) member(int) bool {
+func (s *scanner) anyMember(int) bool {
 	if s.peek() != '"' {
 		return s.unexpected("a key")
 	}

@@ -3,7 +3,6 @@ package llm
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -132,26 +131,25 @@ func (d *Doc) addPrompts(p *Prompts) error {
 		first, before = bySystem(before)
 		last, behind = bySystem(behind)
 		if len(first)+len(last) > 0 {
-			if err := e.system(elements(first, block), elements(last, block)); err != nil {
+			if err := e.system(0, elements(first, block), elements(last, block)); err != nil {
 				return err
 			}
 		}
 	}
-	key, write := "messages", chatMessage
 	if p.Form == ResponseItems {
-		key, write = "input", responseItem
+		if err := e.input(0, elements(before, responseItem), elements(behind, responseItem)); err != nil {
+			return err
+		}
+		return e.replace(d)
 	}
-	at, given := e.fields[key]
+	at, given := e.fields["messages"]
 	switch {
 	case !given:
-		return fmt.Errorf("%s is missing", key)
-	case e.body[at.at] == '[':
-		e.extend(at, elements(before, write), elements(behind, write))
-	case p.Form == ResponseItems && e.body[at.at] == '"':
-		e.put(at, list(elements(before, write), inputText("user", at.of(e.body)), elements(behind, write)))
-	default:
-		return fmt.Errorf("%s is not a list", key)
+		return errors.New("messages is missing")
+	case e.body[at.at] != '[':
+		return errors.New("messages is not a list")
 	}
+	e.extend(at, 0, elements(before, chatMessage), elements(behind, chatMessage))
 	return e.replace(d)
 }
 
@@ -244,8 +242,9 @@ func (e *rewrite) insert(name string, value []byte) {
 	e.inserted = append(e.inserted, ',')
 }
 
-// extend adds elements to a list, before and behind those that it has.
-func (e *rewrite) extend(list span, before, behind []byte) {
+// extend adds elements to a list: before those that it has, but for the first
+// ones, as many as skip, and behind all.
+func (e *rewrite) extend(list span, skip int, before, behind []byte) {
 	inside := e.body[list.at+1 : list.end-1]
 	empty := len(bytes.TrimSpace(inside)) == 0
 	comma := func(b []byte, needed bool) []byte {
@@ -254,7 +253,10 @@ func (e *rewrite) extend(list span, before, behind []byte) {
 		}
 		return b
 	}
-	if len(before) > 0 {
+	if len(before) > 0 && skip > 0 {
+		at := e.elementEnd(list, skip)
+		e.put(span{at, at}, append([]byte{','}, before...))
+	} else if len(before) > 0 {
 		e.put(span{list.at + 1, list.at + 1}, comma(before, !empty || len(behind) > 0))
 	}
 	if len(behind) > 0 {
@@ -265,9 +267,20 @@ func (e *rewrite) extend(list span, before, behind []byte) {
 	}
 }
 
+// elementEnd is where the n-th element of a list ends, which has it.
+func (e *rewrite) elementEnd(list span, n int) (at int32) {
+	s := scanner{b: e.body, i: int(list.at)}
+	s.members('[', ']', func(i int) bool {
+		s.value()
+		at = int32(s.i)
+		return i+1 < n
+	})
+	return at
+}
+
 // system adds blocks to the field system, which is a text, a list of blocks, or
-// absent.
-func (e *rewrite) system(before, behind []byte) error {
+// absent. Those before the client's come behind the first ones, as many as skip.
+func (e *rewrite) system(skip int, before, behind []byte) error {
 	at, given := e.fields["system"]
 	kind := byte('n')
 	if given {
@@ -275,7 +288,7 @@ func (e *rewrite) system(before, behind []byte) error {
 	}
 	switch kind {
 	case '[':
-		e.extend(at, before, behind)
+		e.extend(at, skip, before, behind)
 		return nil
 	case '"':
 		e.put(at, list(before, textBlock(at.of(e.body)), behind))
@@ -289,6 +302,23 @@ func (e *rewrite) system(before, behind []byte) error {
 		return nil
 	}
 	return errors.New("system is neither a text nor a list")
+}
+
+// input adds items to the field input, which is a text or a list of items,
+// likewise.
+func (e *rewrite) input(skip int, before, behind []byte) error {
+	at, given := e.fields["input"]
+	switch {
+	case !given:
+		return errors.New("input is missing")
+	case e.body[at.at] == '[':
+		e.extend(at, skip, before, behind)
+	case e.body[at.at] == '"':
+		e.put(at, list(before, inputText("user", at.of(e.body)), behind))
+	default:
+		return errors.New("input is not a list")
+	}
+	return nil
 }
 
 // list is a list of the elements in several pieces.
