@@ -32,6 +32,8 @@ type AI struct {
 	Aliases []ModelAlias
 	// Prepend and Append are messages before and behind the client's.
 	Prepend, Append []Message
+	// Guard looks at what comes of all this, and at the answers; nil for none.
+	Guard *PromptGuard
 }
 
 // API is what the requests to some paths are.
@@ -261,6 +263,7 @@ func (r *resolver) oldAIPlaces(path string, f *fileAI) {
 		{"backendTLS", "policies.backendTLS", f.BackendTLS != nil},
 		{"defaults", "policies.ai.defaults", f.Defaults != nil},
 		{"overrides", "policies.ai.overrides", f.Overrides != nil},
+		{"promptGuard", "policies.ai.promptGuard", f.PromptGuard != nil},
 		{"prompts", "policies.ai.prompts", f.Prompts != nil},
 		{"modelAliases", "policies.ai.modelAliases", f.ModelAliases != nil},
 		{"routes", "policies.ai.routes", f.Routes != nil},
@@ -467,6 +470,9 @@ func (r *resolver) settingsFor(path string, t APIType, ai *AI) {
 			r.errorf(path, Unsupported, "%s cannot be applied to %s yet; take them out, or write passthrough", s.what, t)
 		}
 	}
+	if g := ai.Guard; g != nil && !g.PassUnreadable && (native || t == detect || t == passthrough) {
+		r.errorf(path, Unsupported, "promptGuard cannot look into %s; give it a route without promptGuard, or write unreadable: pass there to let it pass unguarded", t)
+	}
 }
 
 // aiSettings merges the fields of the ai policy that change bodies.
@@ -494,6 +500,9 @@ func (r *resolver) aiSettings(places []placedAIPolicy, ai *AI) {
 		for _, m := range prompts.Append {
 			ai.Append = append(ai.Append, Message(m))
 		}
+	}
+	if path, guard := mergedAI(places, "promptGuard", func(p *fileAIPolicy) (*filePromptGuard, bool) { return p.PromptGuard, p.PromptGuard != nil }); guard != nil {
+		ai.Guard = r.promptGuard(path, guard)
 	}
 }
 
@@ -529,6 +538,6 @@ func (r *resolver) aiForNothing(rt *Route, f *fileRoute, path string) {
 
 // Untouched tells whether requests are passed on as they are, body and path.
 func (a *AI) Untouched() bool {
-	return a == nil || a.Model == "" && len(a.Path)+len(a.Overrides)+len(a.Defaults)+len(a.Aliases)+len(a.Prepend)+len(a.Append) == 0 &&
+	return a == nil || a.Guard == nil && a.Model == "" && len(a.Path)+len(a.Overrides)+len(a.Defaults)+len(a.Aliases)+len(a.Prepend)+len(a.Append) == 0 &&
 		!slices.ContainsFunc(a.APIs, func(api API) bool { return api.Rewrite != RegexRewrite{} })
 }

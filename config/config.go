@@ -212,6 +212,9 @@ type ExtProc struct {
 	// that describe the body and x-request-id. Default false; true in F5's own
 	// file.
 	DropHeaders bool
+	// PassUnreadable lets pass, unguarded, what the profile must read and cannot.
+	// Default false: it is refused.
+	PassUnreadable bool
 	// FailOpen lets requests pass while the processing is unavailable.
 	// Default false: they are answered with 500.
 	FailOpen bool

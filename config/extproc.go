@@ -47,7 +47,11 @@ func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 	default:
 		r.errorf(path+".clientHeaders", Invalid, "expected forward or drop")
 	}
+	e.PassUnreadable = f.Unreadable == "pass"
 	server := f.Host != "" || f.Backend != ""
+	if f.Unreadable != "" && server {
+		r.errorf(path+".unreadable", Conflict, "unreadable goes with profile and profiles; a server behind host decides by itself")
+	}
 	if f.ClientHeaders != "" && server {
 		r.errorf(path+".clientHeaders", Conflict, "clientHeaders goes with profile and profiles; a server behind host decides by itself")
 	}

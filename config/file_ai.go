@@ -105,8 +105,6 @@ type fileFormat struct {
 // fileAIPolicy is the ai policy. Whatever changes a body is done by Attaché's
 // ext_proc service, which never fails open.
 type fileAIPolicy struct {
-	// PromptGuard looks at prompts and answers.
-	PromptGuard *filePromptGuard `yaml:"promptGuard,notyet"`
 	// PromptCaching marks what the provider may cache.
 	PromptCaching *filePromptCaching `yaml:"promptCaching,notyet"`
 	// Transformations compute fields of the body.
@@ -114,6 +112,9 @@ type fileAIPolicy struct {
 	// FinalTransformations compute fields of the body that the provider gets.
 	FinalTransformations map[string]fileCEL `yaml:"finalTransformations,notyet"`
 
+	// PromptGuard looks at prompts and answers, after everything else in ai.
+	// Envoy: our ext_proc service.
+	PromptGuard *filePromptGuard `yaml:"promptGuard"`
 	// Defaults are fields of the body that the client left out, with any values.
 	// Envoy: our ext_proc service.
 	Defaults map[string]Raw `yaml:"defaults"`

@@ -90,6 +90,13 @@ type fileExternal struct {
 	// Schema is what the route serves.
 	// Default: v1/chat_completions.
 	Schema string `yaml:"schema"`
+	// Unreadable is what happens to requests and answers that the profile must
+	// read and cannot: other content types than JSON, encodings, upgrades, gRPC,
+	// bodies that are no JSON or of no API that is known, or too long. refuse
+	// answers 415, 413, 400 or 502; pass lets them pass unguarded, which the
+	// decision record says.
+	// Default: refuse.
+	Unreadable string `yaml:"unreadable" enum:"refuse pass"`
 	// ClientHeaders tells whether the client's headers reach the backend:
 	// forward or drop.
 	// Default: forward.

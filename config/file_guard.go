@@ -2,11 +2,19 @@ package config
 
 // The types of this file look at prompts and answers.
 
-// filePromptGuard guards what goes to a model and what comes from it.
+// filePromptGuard guards what goes to a model and what comes from it. It never
+// fails open, whatever the route's extProc says.
 type filePromptGuard struct {
 	// Streaming guards streamed answers as well.
-	// Default: Disabled.
+	// Default: Disabled, with a warning: answers that stream are not looked at.
+	// Differs: Enabled masks streams too, without a window: text is held only
+	// while it may be part of a match.
 	Streaming string `yaml:"streaming" enum:"Disabled Enabled"`
+	// Unreadable is ours: what happens to requests and answers that no guard can
+	// read, such as other content types, encodings and upgrades: refuse answers
+	// 415, 413, 400 or 502, pass lets them pass unguarded.
+	// Default: refuse.
+	Unreadable string `yaml:"unreadable" enum:"refuse pass"`
 	// Request are the guards for requests, in order: the first that rejects
 	// ends them.
 	Request fileGuards[fileRequestGuard, fileRequestGuards] `yaml:"request"`
@@ -32,6 +40,10 @@ func (g *fileGuards[One, Several]) decodeNode(d *decoder, n *node) {
 	}
 }
 
+func (fileGuards[One, Several]) forms() []form {
+	return []form{{like: []One{}}, {like: *new(Several), name: "one mapping, up to v0.10"}}
+}
+
 type fileRequestGuard struct {
 	_ struct{} `oneOf:"regex webhook openAIModeration bedrockGuardrails googleModelArmor azureContentSafety"`
 
@@ -49,24 +61,32 @@ type fileRequestGuards struct {
 	Both fileResponseGuards `yaml:",inline"`
 
 	// OpenAIModeration asks OpenAI.
-	OpenAIModeration *fileModerationGuard `yaml:"openAIModeration" old:"openaiModeration"`
-	// Scope lists the parts of a request that are looked at.
+	OpenAIModeration *fileModerationGuard `yaml:"openAIModeration,notyet" old:"openaiModeration"`
+	// Scope lists the parts of a request that are looked at. toolInput is what
+	// tools are called with, toolOutput what they answer.
 	// Default: systemPrompt and messages.
+	// Differs: descriptions of tools belong to systemPrompt, and names and texts
+	// of other kinds to messages.
 	Scope []string `yaml:"scope" enum:"systemPrompt messages toolOutput toolInput"`
 }
 
 // fileResponseGuards are the kinds of guards for answers.
 type fileResponseGuards struct {
 	// Regex looks for patterns.
+	// Envoy: our ext_proc service.
 	Regex *fileRegexGuard `yaml:"regex"`
-	// Webhook asks a service of your own.
+	// Webhook asks a service of your own: POST /request with the messages, or
+	// /response with the choices, within 10 seconds.
+	// Envoy: our ext_proc service.
+	// Differs: a service that replaces messages must give as many of them as it
+	// got, in the same order. Streamed answers are refused with streaming: Enabled.
 	Webhook *fileWebhookGuard `yaml:"webhook"`
 	// BedrockGuardrails asks Amazon.
-	BedrockGuardrails *fileBedrockGuard `yaml:"bedrockGuardrails"`
+	BedrockGuardrails *fileBedrockGuard `yaml:"bedrockGuardrails,notyet"`
 	// GoogleModelArmor asks Google.
-	GoogleModelArmor *fileModelArmorGuard `yaml:"googleModelArmor"`
+	GoogleModelArmor *fileModelArmorGuard `yaml:"googleModelArmor,notyet"`
 	// AzureContentSafety asks Microsoft.
-	AzureContentSafety *fileContentSafetyGuard `yaml:"azureContentSafety"`
+	AzureContentSafety *fileContentSafetyGuard `yaml:"azureContentSafety,notyet"`
 	// Rejection is what the client gets when the guard rejects.
 	Rejection *fileRejection `yaml:"rejection"`
 }
@@ -105,10 +125,17 @@ type fileRegexResponse struct {
 type fileRegexRule struct {
 	_ struct{} `oneOf:"builtin pattern"`
 
-	// Builtin is one of the patterns that are known by name.
+	// Builtin is one of the patterns that are known by name: the matchers of
+	// data-security.
+	// Differs: checksums and ranges are verified.
 	Builtin string `yaml:"builtin" enum:"ssn creditCard phoneNumber email caSin"`
-	// Pattern is a regular expression.
+	// Pattern is a regular expression in RE2 syntax. With streaming: Enabled, its
+	// matches must have a bound, as of a{1,40}, or maxMatch.
 	Pattern string `yaml:"pattern"`
+	// MaxMatch is ours: how many bytes of a streamed answer may be held for a
+	// match of the pattern, at least 4. What grows longer is masked whether it
+	// becomes a match or not.
+	MaxMatch int `yaml:"maxMatch"`
 	// Name was the name of a pattern in releases up to 0.10.
 	Name string `yaml:"name"`
 }
@@ -117,6 +144,9 @@ type fileWebhookGuard struct {
 	// Target is the service. Releases up to 0.10 had host:port.
 	Target stringOr[fileDestination] `yaml:"target,required"`
 	// Headers are computed from the client's request and sent along.
+	// Differs: an expression must be a string literal, or one of request.method,
+	// request.host, request.scheme, request.path, request.pathAndQuery and
+	// request.headers["name"].
 	Headers map[string]fileCEL `yaml:"headers"`
 	// ForwardHeaderMatches choose headers of the client's request to send along.
 	ForwardHeaderMatches []fileValueMatch `yaml:"forwardHeaderMatches"`

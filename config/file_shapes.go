@@ -78,6 +78,8 @@ func (s *stringOr[T]) decodeNode(d *decoder, n *node) {
 	}
 }
 
+func (stringOr[T]) forms() []form { return []form{{like: "", secret: true}, {like: *new(T)}} }
+
 // fileText is a text, or {file: path} with the text in a file.
 type fileText = stringOr[fileTextFile]
 

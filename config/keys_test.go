@@ -73,7 +73,7 @@ func mappings(t reflect.Type, step string) (found []mapping) {
 			switch {
 			case f.like == nil:
 			case f.isMapping():
-				found = append(found, mapping{reflect.TypeOf(f.like), step})
+				found = append(found, mapping{reflect.TypeOf(f.like), step, f.name != ""})
 			default:
 				found = append(found, mappings(reflect.TypeOf(f.like), step)...)
 			}
@@ -88,7 +88,7 @@ func mappings(t reflect.Type, step string) (found []mapping) {
 	case reflect.Map:
 		return mappings(t.Elem(), step+".*")
 	case reflect.Struct:
-		return []mapping{{t, step}}
+		return []mapping{{typ: t, step: step}}
 	}
 	return nil
 }
@@ -113,6 +113,8 @@ func (f form) isMapping() bool {
 type mapping struct {
 	typ  reflect.Type
 	step string
+	// named tells that the form has a name, and no section on the reference page.
+	named bool
 }
 
 func decodesItself(t reflect.Type) bool { return reflect.PointerTo(t).Implements(selfDecoderType) }

@@ -11,7 +11,7 @@ import (
 
 // free are the places where keys and values are the user's own.
 var free = regexp.MustCompile(`\.(params|overrides|defaults|limits|set|add|modelAliases|metadataContext|requestAttributes|responseAttributes)\b` +
-	`|^processors\[\d+\]\.config\b|\bai\.routes\b|directResponse\b.*\.headers\b|^gateways\.[^.]+$|^workloads\[\d+\]\.services\b|^services\[\d+\]\.ports\b`)
+	`|^processors\[\d+\]\.config\b|\bai\.routes\b|directResponse\b.*\.headers\b|webhook\.headers\b|^gateways\.[^.]+$|^workloads\[\d+\]\.services\b|^services\[\d+\]\.ports\b`)
 
 // Each file that loads, with one mistake put in at each of its places, is refused,
 // and a mistake is told on the line where it is.

@@ -84,6 +84,9 @@ func (r *reference) collect(root *section) {
 		r.sections = append(r.sections, s)
 		for _, k := range r.comments.keysOf(s.typ) {
 			for _, m := range mappings(k.typ, k.name) {
+				if m.named {
+					continue
+				}
 				known := r.byType[m.typ]
 				if known == nil {
 					known = &section{typ: m.typ, path: append(slices.Clone(s.path), m.step), f5: s.f5}

@@ -9,22 +9,27 @@ import (
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
-// An api is what the settings of an ai backend do to requests whose path ends
-// with a suffix; nothing, if settings is nil.
+// An api is what an ai backend does to requests whose path ends with a suffix.
 type api struct {
-	suffix   string
+	suffix string
+	// settings is what is changed; nil for nothing.
 	settings *llm.Settings
+	// guard looks at requests and answers; nil for none.
+	guard *guard
 }
 
-// apisOf returns the settings of an ai backend, or nil if they change nothing.
-func apisOf(ai *config.AI) (list []api) {
+// apisOf returns what an ai backend does, or nil if that is nothing.
+func apisOf(ai *config.AI, g *guard) (list []api) {
 	if ai == nil {
 		return nil
 	}
 	changes := false
 	for _, a := range ai.APIs {
-		s := settingsOf(ai, a.Type)
-		list, changes = append(list, api{a.Suffix, s}), changes || s != nil
+		one := api{suffix: a.Suffix, settings: settingsOf(ai, a.Type)}
+		if dialects[a.Type] != nil {
+			one.guard = g
+		}
+		list, changes = append(list, one), changes || one.settings != nil || one.guard != nil
 	}
 	if !changes {
 		return nil
@@ -96,7 +101,11 @@ func aiContent(b *backend, ai *config.AI) (content []any) {
 	for _, a := range ai.APIs {
 		content = append(content, a.Suffix, a.Type)
 	}
-	return append(content, ai.Model, ai.Overrides, ai.Defaults, ai.Aliases, ai.Prepend, ai.Append)
+	content = append(content, ai.Model, ai.Overrides, ai.Defaults, ai.Aliases, ai.Prepend, ai.Append)
+	if ai.Guard != nil {
+		content = append(content, guardContent(ai.Guard))
+	}
+	return content
 }
 
 // sameSettings tells whether two backends of a route can share its requests
@@ -110,39 +119,37 @@ func sameSettings(a, b *config.AI) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// settings returns what to do to a request for a path, or nil.
-func (b *backend) settings(path string) *llm.Settings {
+// at returns what to do to requests for a path, or nil.
+func (b *backend) at(path string) *api {
 	for i := range b.apis {
 		if strings.HasSuffix(path, b.apis[i].suffix) {
-			return b.apis[i].settings
+			return &b.apis[i]
 		}
 	}
 	return nil
 }
 
-// changes tells whether the settings of a backend change some requests,
+// changes tells whether a backend changes some requests or guards them,
 // changesAt those for a path.
 func (c *Chain) changes() bool {
 	return slices.ContainsFunc(c.backends, func(b *backend) bool { return b.apis != nil })
 }
 
-func (c *Chain) changesAt(path string) bool {
-	return slices.ContainsFunc(c.backends, func(b *backend) bool { return b.settings(path) != nil })
+// hasAI tells whether a backend says which APIs it has.
+func (c *Chain) hasAI() bool {
+	return slices.ContainsFunc(c.backends, func(b *backend) bool { return b.ai != nil })
 }
 
-// readable reports APIs of a route that no profile can look into.
-func (b *builder) readable(rt *config.Route, profile string) {
-	if rt == nil {
-		return
-	}
-	for _, be := range rt.Backends {
-		if be.AI == nil {
-			continue
-		}
-		for _, a := range be.AI.APIs {
-			if _, known := apiKinds[a.Type]; known && a.Type != config.Completions {
-				b.errorf(be.Path, config.Unsupported, "profile %s looks into chat completions only so far, and some requests to this backend are %s; write routes without it, or give it a route of its own", profile, a.Type)
-			}
-		}
-	}
+func (c *Chain) changesAt(path string) bool {
+	return slices.ContainsFunc(c.backends, func(b *backend) bool {
+		a := b.at(path)
+		return a != nil && (a.settings != nil || a.guard != nil)
+	})
+}
+
+// guardsAnswers tells whether a backend guards answers.
+func (c *Chain) guardsAnswers() bool {
+	return slices.ContainsFunc(c.backends, func(b *backend) bool {
+		return slices.ContainsFunc(b.apis, func(a api) bool { return a.guard != nil && len(a.guard.replies) > 0 })
+	})
 }

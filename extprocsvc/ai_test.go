@@ -1,9 +1,11 @@
 package extprocsvc_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
@@ -151,17 +153,28 @@ func TestAIChains(t *testing.T) {
 
 func TestAIMistakes(t *testing.T) {
 	_, err := fakes.Build(parse(t, `
-processors: [{name: p, type: fake}]
-profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]
+processors: [{name: p, type: fake}, {name: chatty, type: chatty}]
+profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}, {name: chatty}]}]}]
 binds:
 - port: 3000
   listeners:
   - routes:
-    - policies: {extProc: {profile: q}, ai: {routes: {"*": messages}}}
+    - policies: {extProc: {profile: q}, ai: {routes: {/v1/messages: messages, "*": messages}}}
       backends: [{ai: {provider: {anthropic: {}}}}]
+    - name: gemini
+      policies: {extProc: {profile: q}, ai: {routes: {":generateContent": generateContent, "*": passthrough}}}
+      backends: [{ai: {provider: {gemini: {}}}}]
 `))
-	want := "f:9:18: binds[0].listeners[0].routes[0].backends[0]: profile q looks into chat completions only so far, and some requests to this backend are messages; write routes without it, or give it a route of its own"
-	if err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
+	const end = "; write routes without it, or give it a route of its own"
+	want := []string{
+		"f:9:18: binds[0].listeners[0].routes[0].backends[0]: processor chatty of profile q understands chat completions only, and some requests to this backend are messages" + end,
+		"f:12:18: binds[0].listeners[0].routes[1].backends[0]: profile q cannot look into generateContent yet, which some requests to this backend are" + end,
+	}
+	var got []string
+	for _, e := range config.Errors(err) {
+		got = append(got, e.Error())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -43,12 +43,21 @@ var contenders = map[string]func() (*grpc.Server, error){
 		extprocv3.RegisterExternalProcessorServer(g, noop{leave: true})
 		return g, nil
 	},
-	"routing": func() (*grpc.Server, error) { return ours() },
-	"profile": func() (*grpc.Server, error) { return ours() },
+	"routing": func() (*grpc.Server, error) { return ours(fixture) },
+	"profile": func() (*grpc.Server, error) { return ours(fixture) },
+	"guard":   func() (*grpc.Server, error) { return ours(guardFile) },
 }
 
-func ours() (*grpc.Server, error) {
-	cfg, err := config.Parse("f", []byte(fixture), config.Options{})
+// guardFile is a route with settings of a backend and a chain that looks for all
+// that data-security knows.
+const guardFile = `
+processors: [{name: p, type: data-security, params: {modify: true, action: mask}}]
+profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q}}, backends: [{ai: {provider: {openAI: {model: m}}}}]}]}]}]
+`
+
+func ours(file string) (*grpc.Server, error) {
+	cfg, err := config.Parse("f", []byte(file), config.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +132,10 @@ func serveBench() {
 	g.Stop()
 }
 
-// recorded is what Envoy sends for a chat request of about 1 KB.
-func recorded() []*extprocv3.ProcessingRequest {
+// recorded is what Envoy sends for a chat request of about as many KB.
+func recorded(kb int) []*extprocv3.ProcessingRequest {
 	body := `{"model":"gpt-4o-mini","temperature":0.7,"stream":true,"messages":[{"role":"system","content":"You are helpful."},{"role":"user","content":"` +
-		strings.Repeat("Lorem ipsum dolor sit amet. ", 30) + `"}],"max_tokens":512}`
+		strings.Repeat("Lorem ipsum dolor sit amet. ", 30+36*(kb-1)) + `"}],"max_tokens":512}`
 	m := extproctest.Post(body)
 	m.Header = append(m.Header, extproctest.Header{
 		{"accept", "application/json"}, {"accept-encoding", "gzip, deflate"}, {"user-agent", "OpenAI/Python 1.51.0"},
@@ -151,47 +160,68 @@ func BenchmarkStream(b *testing.B) {
 	routes := cfg.Listeners[0].Routes
 	refs := map[string]string{"routing": chains.ForRoute(routes[ai]).Ref(), "profile": chains.ForRoute(routes[rules]).Ref()}
 	for _, name := range []string{"noop", "noop-leaving", "routing", "profile"} {
-		b.Run(name, func(b *testing.B) {
-			client, cpu := contender(b, name)
-			ctx := metadata.AppendToOutgoingContext(b.Context(), extprocsvc.MetadataKey, refs[name])
-			b.SetParallelism(8)
-			b.ReportAllocs()
-			before := cpu()
-			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				messages := recorded()
-				for pb.Next() {
-					rpc, err := client.Process(ctx)
-					if err != nil {
-						b.Error(err)
-						return
-					}
-					for _, m := range messages {
-						if err := rpc.Send(m); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-					for range messages {
-						if _, err := rpc.Recv(); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-					if err := rpc.CloseSend(); err != nil {
-						b.Error(err)
-						return
-					}
-					if _, err := rpc.Recv(); !errors.Is(err, io.EOF) {
+		benchStream(b, name, name, refs[name], 1)
+	}
+}
+
+// BenchmarkGuard compares routing and a scan for personal data and secrets with
+// a server that does nothing, for requests of 1 KB and 10 KB.
+func BenchmarkGuard(b *testing.B) {
+	cfg := parse(b, guardFile)
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ref := chains.ForRoute(cfg.Listeners[0].Routes[0]).Ref()
+	for _, kb := range []int{1, 10} {
+		for _, name := range []string{"noop", "guard"} {
+			benchStream(b, fmt.Sprintf("%s/%dKB", name, kb), name, ref, kb)
+		}
+	}
+}
+
+// benchStream plays a request of about as many KB to a contender.
+func benchStream(b *testing.B, title, name, ref string, kb int) {
+	b.Run(title, func(b *testing.B) {
+		client, cpu := contender(b, name)
+		ctx := metadata.AppendToOutgoingContext(b.Context(), extprocsvc.MetadataKey, ref)
+		b.SetParallelism(8)
+		b.ReportAllocs()
+		before := cpu()
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			messages := recorded(kb)
+			for pb.Next() {
+				rpc, err := client.Process(ctx)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				for _, m := range messages {
+					if err := rpc.Send(m); err != nil {
 						b.Error(err)
 						return
 					}
 				}
-			})
-			b.StopTimer()
-			b.ReportMetric(float64(cpu()-before)/float64(b.N), "server-µs/stream")
+				for range messages {
+					if _, err := rpc.Recv(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+				if err := rpc.CloseSend(); err != nil {
+					b.Error(err)
+					return
+				}
+				if _, err := rpc.Recv(); !errors.Is(err, io.EOF) {
+					b.Error(err)
+					return
+				}
+			}
 		})
-	}
+		b.StopTimer()
+		b.ReportMetric(float64(cpu()-before)/float64(b.N), "server-µs/stream")
+	})
 }
 
 // contender starts a server process. cpu returns the CPU time, in

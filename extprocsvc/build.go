@@ -104,6 +104,7 @@ func (b *builder) profile(p *config.Profile) {
 	}}
 	out.stages = b.stages(p, InputPhase, p.InputStages, &out.content)
 	out.replies = b.stages(p, ResponsePhase, p.ResponseStages, &out.content)
+	out.streams = canStream(out.replies)
 	out.content = append(out.content, p.Models, p.ModelRule, p.Observe, p.FailureMode)
 	b.profiles[p] = out
 }
@@ -214,6 +215,12 @@ func (b *builder) step(p *config.Processor, params config.Raw, path string, phas
 	} else {
 		s.response, _ = made.(ResponseProcessor)
 		fits = fits && s.response != nil
+		s.stream, _ = made.(StreamProcessor)
+		if s.stream != nil && err == nil {
+			if _, bounded := s.stream.Hold(); !bounded {
+				errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processor %q would have to hold texts of streamed answers without a bound; bound what it looks for", p.Name))
+			}
+		}
 	}
 	if err == nil && !fits {
 		errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processors of type %s cannot stand in %s stages", p.Type, map[Phases]string{InputPhase: "input", ResponsePhase: "response"}[phase]))
@@ -255,7 +262,11 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
 		c.failOpen, c.listsModels, c.dropsHeaders = ep.FailOpen, ep.ListsModels, ep.DropHeaders
+		c.passUnread = ep.PassUnreadable
 		content = append(content, c.failOpen, c.listsModels, c.dropsHeaders)
+		if c.passUnread {
+			content = append(content, "passUnreadable")
+		}
 		for _, from := range ep.Profiles {
 			content = append(content, b.candidate(c, u, from))
 		}
@@ -274,7 +285,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	switch {
 	case u.gateway && len(c.candidates) == 0:
 		return nil
-	case u.gateway, settings || c.chooses || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
+	case u.gateway, settings || c.chooses || c.readsBody && c.hasAI() || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
 		c.name = u.place
 		content = append(content, backends, c.limit)
 	case len(c.candidates) == 1:
@@ -288,12 +299,16 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 		if c.dropsHeaders {
 			c.name += "/dropHeaders"
 		}
+		if c.passUnread {
+			c.name += "/passUnreadable"
+		}
 		c.backends = nil // nothing that we have to know of
 	default:
 		return nil
 	}
 	c.readsAll = c.readsBody
 	c.readsBody = c.readsBody || settings
+	c.readsResponse = c.readsResponse || c.guardsAnswers()
 	return b.share(c, content, rt)
 }
 
@@ -315,9 +330,14 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 	var first *config.Backend
 	for _, from := range rt.Backends {
 		be := &backend{name: from.Name, weight: uint64(from.Weight), where: b.cfg.Place(from.Path)}
-		be.apis = apisOf(from.AI)
+		if be.ai = from.AI; from.AI != nil {
+			be.apis = apisOf(from.AI, b.guard(from.AI.Guard))
+		}
 		c.backends = append(c.backends, be)
 		content = append(content, be.name, be.weight, aiContent(be, from.AI))
+		if from.AI != nil {
+			content = append(content, from.AI.APIs)
+		}
 		if from.Weight == 0 {
 			continue
 		}
@@ -363,9 +383,7 @@ func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []
 				if s.request != nil {
 					c.readsBody = c.readsBody || s.kind.ReadsBody
 				}
-				if s.kind.ReadsBody {
-					b.readable(rt, p.name)
-				}
+				b.readable(rt, p.name, &s)
 			}
 		}
 	}

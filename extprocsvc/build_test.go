@@ -248,15 +248,15 @@ func TestBuildErrors(t *testing.T) {
 		{"types", `
 processors:
 - {name: a, type: sytem-prompt}
-- {name: b, type: data-security}
+- {name: b, type: prompt-guard}
 - {name: c, type: content-guard}
 profiles:
 - name: q
   inputStages: [{name: s, steps: [{name: a}, {name: a}, {name: b}]}]
 `, `
-f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
-f:4:19: processors[1].type: processor type "data-security" is not supported yet; supported are external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
-f:5:19: processors[2].type: processor type "content-guard" is not supported yet; supported are external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
+f:3:19: processors[0].type: unknown processor type "sytem-prompt"; expected one of data-security, external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
+f:4:19: processors[1].type: processor type "prompt-guard" is not supported yet; supported are data-security, external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
+f:5:19: processors[2].type: processor type "content-guard" is not supported yet; supported are data-security, external, json-schema, language-id, prompt-injection, reject, repetition-detect, system-prompt, topic-detect
 `},
 		{"params, used and unused, each once", `
 processors:
@@ -302,7 +302,7 @@ f:11:13: profiles[0].inputStages[1].steps[0]: processor "a" has modify: true, bu
 }
 
 func TestErrorKinds(t *testing.T) {
-	_, err := extprocsvc.Build(parse(t, "processors: [{name: a, type: data-security}, {name: b, type: nonsense}]"))
+	_, err := extprocsvc.Build(parse(t, "processors: [{name: a, type: prompt-guard}, {name: b, type: nonsense}]"))
 	var kinds []config.Kind
 	for _, e := range config.Errors(err) {
 		kinds = append(kinds, e.Kind)

@@ -45,6 +45,8 @@ type Chain struct {
 	// failOpen tells that a failed step is skipped where nothing else says
 	// what to do.
 	failOpen bool
+	// passUnread lets pass, unguarded, what the profiles must read and cannot.
+	passUnread bool
 	// backends are those of the route. With chooses, every reply names one to
 	// Envoy; without, they all need the same settings.
 	backends []*backend
@@ -108,11 +110,13 @@ type candidate struct {
 type profile struct {
 	name            string // escaped
 	stages, replies []stage
-	models          []string
-	rule            config.ModelRule
-	services        []service
-	observe         bool
-	failure         config.FailureMode
+	// streams tells that the replies can work on streams.
+	streams  bool
+	models   []string
+	rule     config.ModelRule
+	services []service
+	observe  bool
+	failure  config.FailureMode
 }
 
 // A service chooses a backend.
@@ -126,7 +130,9 @@ type service struct {
 type backend struct {
 	name, choice string
 	weight       uint64
-	// apis are the settings of an ai backend, by the suffix of the path.
+	// ai is that of an ai backend, and apis are its settings, by the suffix of
+	// the path.
+	ai    *config.AI
 	apis  []api
 	where string
 }
@@ -145,10 +151,12 @@ type step struct {
 	// Exactly one of them is set, by the stage's phase.
 	request  RequestProcessor
 	response ResponseProcessor
-	timeout  time.Duration // 0: the server's
-	failure  config.FailureMode
-	observe  bool
-	where    string // file:line:col: path
+	// stream is response, if it can work on answers while they come.
+	stream  StreamProcessor
+	timeout time.Duration // 0: the server's
+	failure config.FailureMode
+	observe bool
+	where   string // file:line:col: path
 }
 
 // A selector holds or not over a set of strings.

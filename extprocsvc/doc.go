@@ -5,35 +5,50 @@
 // [Server.Install] puts them in force; it cannot fail. Envoy names the chain of
 // a request in the gRPC metadata [MetadataKey].
 //
-// The package has three layers, one on top of the other:
+// The package has four layers, one on top of the other:
 //
 //   - kind.go, request.go: what a processor is. Processors live in
 //     processors/<kind> and register themselves; check.go asks those that
 //     depend on something outside whether they can work;
-//   - build.go, chain.go, pick.go, choose.go, ai.go, run.go: the chain. It picks
+//   - build.go, chain.go, pick.go, choose.go, api.go, ai.go, run.go: the chain. It picks
 //     a profile by the headers, runs the stages of it whose selector holds over
 //     the tags gathered so far, chooses a service, and with it the backend, and
-//     applies the backend's AI settings. The engine, not the processor, enforces
+//     applies the backend's AI settings and guards (promptguard.go, webhook.go). The engine, not the processor, enforces
 //     rights and deadlines; the first rejection in step order wins;
+//   - textguard.go, guarding.go, streaming.go: the same for answers that come as
+//     a stream, on top of package events;
 //   - head.go, stream.go, response.go, reply.go, length.go, server.go: the
 //     conversation with Envoy, in every body mode; record.go, metadata.go and
 //     ring.go: the account of what was decided.
 //
 // # What a chain is shown
 //
-// A chain that reads bodies sees JSON and nothing else; but a request that no
+// A chain that reads bodies sees JSON and nothing else, by the table of the API
+// that the backend or the path tells, else the body (api.go); but a request that no
 // profile looks at passes unread where the settings of no backend change the API
 // that its path means. What a chain cannot read is refused whatever the failure
 // mode says, since that covers unavailability, never unreadability: 415 for other content types and encodings, upgrades and
 // gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
 // what is not one JSON object with one meaning (see package llm), and 400 for a
 // missing body where the method or the chain needs one. Every refusal has the
-// error shape of the client's API (errordialect.go).
+// error shape of the client's API (errordialect.go). Where the file says
+// unreadable: pass, it passes unguarded instead, which the record tells
+// (unread.go).
 //
 // Response stages see the complete answers of the model (2xx, JSON, not
 // encoded; the request asks for no encoding then). Others are passed on if they
-// are errors of the model, and refused with 502 if not. A request for a stream
-// is refused with 400 where the profile has response stages.
+// are errors of the model, and refused with 502 if not.
+//
+// A streamed answer (text/event-stream) goes through the response steps while it
+// comes if all of them are [StreamProcessor]s, whether the request asked for a
+// stream or not: each event leaves as soon as nothing in it can be changed any
+// more, at once where no step holds anything. That needs full duplex; with
+// another response mode such requests are refused. The selectors of the stages
+// are over the tags of the request. An event that cannot be read, a rejection
+// and a failure end the answer with an error event, since its status has left;
+// nothing is sent that was not decided. What is held of an answer is bounded by
+// [Options].MaxBody. Where a step needs the whole answer, or an earlier step's
+// tags choose a stage, a request for a stream is refused with 400.
 //
 // # Failure
 //

@@ -4,17 +4,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
 // An errorDialect is how an API tells its clients about errors.
 type errorDialect struct {
+	// name is that of its event in a stream; empty if events have no names.
+	name string
 	// body makes the body out of a refusal, for the encoder.
 	body func(*refusal) any
 }
 
 // openAIErrors is OpenAI's shape, and what everybody gets who does not speak
 // another dialect: https://platform.openai.com/docs/guides/error-codes.
-var openAIErrors = &errorDialect{func(r *refusal) any {
+var openAIErrors = &errorDialect{"", func(r *refusal) any {
 	if r.policy {
 		var b rejection
 		b.Error.Message, b.Error.Type, b.Error.Code, b.Message = r.message, r.kind, r.code, r.message
@@ -27,7 +31,7 @@ var openAIErrors = &errorDialect{func(r *refusal) any {
 
 // anthropicErrors is the shape of Anthropic's Messages API,
 // https://docs.claude.com/en/api/errors.
-var anthropicErrors = &errorDialect{func(r *refusal) any {
+var anthropicErrors = &errorDialect{"error", func(r *refusal) any {
 	b := anthropicError{Type: "error"}
 	b.Error.Type, b.Error.Message = "api_error", r.message
 	if kind, ok := anthropicTypes[r.status]; ok {
@@ -35,6 +39,23 @@ var anthropicErrors = &errorDialect{func(r *refusal) any {
 	}
 	return b
 }}
+
+// responseErrors are those in a stream of OpenAI's Responses API. The reference
+// has the fields of the event on top, the service sends, and OpenAI's clients
+// look at, the object error: both are there.
+var responseErrors = &errorDialect{"error", func(r *refusal) any {
+	b := responseError{Type: "error", Code: r.code, Message: r.message}
+	b.Error.Message, b.Error.Type, b.Error.Code = r.message, r.kind, r.code
+	return b
+}}
+
+type responseError struct {
+	Type    string  `json:"type"`
+	Code    string  `json:"code"`
+	Message string  `json:"message"`
+	Param   *string `json:"param"`
+	openAIError
+}
 
 type openAIError struct {
 	Error struct {
@@ -81,10 +102,32 @@ func (d *errorDialect) encode(r *refusal) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// errors is the dialect of the client.
-func (h *head) errors() *errorDialect {
-	path := h.bare()
-	if strings.HasSuffix(path, "/v1/messages") || len(h.values("anthropic-version")) > 0 {
+// errorEvent is a refusal as the last event of a stream, in the dialect of its
+// events, or before the first in that of the client.
+func (s *stream) errorEvent(r *refusal) []byte {
+	d := s.errors()
+	switch s.live.flow.Dialect() {
+	case llm.MessageEvents:
+		d = anthropicErrors
+	case llm.ResponseEvents:
+		d = responseErrors
+	case llm.ChatEvents, llm.CompletionEvents:
+		d = openAIErrors
+	}
+	var out []byte
+	if d.name != "" {
+		out = append(out, "event: "+d.name+"\n"...)
+	}
+	out = append(append(out, "data: "...), d.encode(r)...)
+	return append(out, "\n\n"...)
+}
+
+// errors is the dialect of the client: that of its API, whatever becomes of the
+// request behind us.
+func (s *stream) errors() *errorDialect {
+	path := s.head.bare()
+	if s.reading.anthropic() || strings.HasSuffix(path, "/v1/messages") || strings.HasSuffix(path, "/v1/messages/count_tokens") ||
+		len(s.head.values("anthropic-version")) > 0 {
 		return anthropicErrors
 	}
 	return openAIErrors

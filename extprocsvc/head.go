@@ -17,7 +17,9 @@ type head struct {
 	// bodies, whether it has a body or not; body is why its body cannot be
 	// read.
 	refused, body *refusal
-	headers       []*corev3.HeaderValue
+	// encoded tells that the body has a content-encoding.
+	encoded bool
+	headers []*corev3.HeaderValue
 	// pseudoLast tells that a pseudo header follows an ordinary one: the peer
 	// is agentgateway, not Envoy.
 	pseudoLast bool
@@ -95,7 +97,7 @@ func (h *head) read(key string, value []byte) {
 		}
 	case "content-encoding":
 		if v := strings.TrimSpace(string(value)); v != "" && !strings.EqualFold(v, "identity") {
-			h.body = compressed
+			h.body, h.encoded = compressed, true
 		}
 	}
 }

@@ -70,6 +70,9 @@ type Kind struct {
 	// ReadsBody tells that it looks at the prompt or changes it. Requests whose
 	// chain has no such step never send us their body.
 	ReadsBody bool
+	// ChatOnly tells that it understands OpenAI's Chat Completions and no other
+	// API. Requests of others that reach such a step are refused.
+	ChatOnly bool
 	// New makes the processor of one step. It has no effects. Errors are made
 	// by Raw.Decode and Raw.Errorf, so that they have places.
 	New func(Setup) (Processor, error)
@@ -136,8 +139,8 @@ func (r *Registry) Register(k Kind) {
 		panic(fmt.Sprintf("extprocsvc: kind %q: no constructor", k.Name))
 	case k.Phases == 0:
 		panic(fmt.Sprintf("extprocsvc: kind %q: no phase", k.Name))
-	case k.Needs&Modify != 0 && !k.ReadsBody:
-		panic(fmt.Sprintf("extprocsvc: kind %q: cannot modify what it does not read", k.Name))
+	case (k.Needs&Modify != 0 || k.ChatOnly) && !k.ReadsBody:
+		panic(fmt.Sprintf("extprocsvc: kind %q: cannot modify or understand what it does not read", k.Name))
 	case r.kinds[k.Name] != nil:
 		panic(fmt.Sprintf("extprocsvc: kind %q is registered twice", k.Name))
 	case notYet[k.Name]:
@@ -171,7 +174,7 @@ func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 // notYet are the types of processors that F5's documentation or ours names and
 // that we do not have, so that they are told from typing mistakes.
 var notYet = set(
-	"data-security",
+
 	"prompt-guard", "content-guard",
 	"pii-redactor", "prompt-enforcement", "watermark", "prohibited-phrases-detect", "thirtywords",
 )

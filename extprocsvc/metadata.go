@@ -15,7 +15,7 @@ const (
 	// MetadataNamespace is the dynamic metadata that every decision is written
 	// to. The ext_proc filter must list it in receiving_namespaces. Its keys
 	// are "id", "verdict", "reason", "chain", "profile", "stage", "step",
-	// "where", "service", "tags" (a list), "duration_us" and [BackendKey],
+	// "where", "unread", "service", "tags" (a list), "duration_us" and [BackendKey],
 	// where they have something to say; see [Record].
 	MetadataNamespace = "attache"
 	// BackendKey is the key under which a chain that chooses names the backend;
@@ -65,7 +65,7 @@ func (s *stream) metadata() []byte {
 	in := s.fields[:0]
 	for _, f := range [...]struct{ key, value string }{
 		{"id", r.ID}, {"verdict", string(r.Verdict)}, {"reason", r.Reason}, {"chain", r.Chain},
-		{"profile", r.Profile}, {"stage", r.Stage}, {"step", r.Step}, {"where", r.Where},
+		{"profile", r.Profile}, {"stage", r.Stage}, {"step", r.Step}, {"where", r.Where}, {"unread", r.Unread},
 		{"service", r.Service}, {BackendKey, s.choice},
 	} {
 		if f.value != "" {

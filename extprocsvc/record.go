@@ -27,6 +27,9 @@ type Record struct {
 	Stage string `json:"stage,omitempty"`
 	Step  string `json:"step,omitempty"`
 	Where string `json:"where,omitempty"`
+	// Unread is why the request, or the answer, could not be read, where it
+	// passed unguarded all the same because the file says unreadable: pass.
+	Unread string `json:"unread,omitempty"`
 	// Service and Backend are those that were chosen, if there was a choice.
 	Service string `json:"service,omitempty"`
 	Backend string `json:"backend,omitempty"`

@@ -9,6 +9,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/attache-dev/attache/config"
 )
 
 // A refusal ends a request with an answer of our own.
@@ -22,8 +24,10 @@ type refusal struct {
 	verdict Verdict
 	// policy tells that the body has a rejection's form.
 	policy bool
-	// content is the whole body, for answers that are no errors.
+	// content is the whole body, for answers that are no errors or that have a
+	// form of their own, and headers are theirs; nil for those of JSON.
 	content []byte
+	headers []config.Header
 }
 
 // invalid returns a refusal for a request that we cannot accept.
@@ -49,6 +53,7 @@ var (
 
 	notJSON    = invalid(415, "unsupported_media_type", "this route accepts bodies of content-type application/json in UTF-8 only")
 	compressed = invalid(415, "unsupported_content_encoding", "this route accepts bodies without content-encoding only")
+	chatOnly   = invalid(415, "unsupported_api", "a processor of this route understands chat completions only")
 	upgrade    = invalid(415, "unsupported_upgrade", "this route does not accept upgrades")
 	grpcCall   = invalid(415, "unsupported_media_type", "this route does not accept gRPC")
 
@@ -107,10 +112,14 @@ func rejected(p *profile, stage, step string, why *Rejection) *refusal {
 	if !ok {
 		as = rejectionStatus[PolicyViolation]
 	}
-	return &refusal{
+	r := &refusal{
 		status: as.status, kind: as.kind, code: why.Code, message: why.Detail,
 		details: "attache_rejected{" + place(p, stage, step) + "}", verdict: Rejected, policy: true,
 	}
+	if a := why.Answer; a != nil {
+		r.status, r.content, r.headers = a.Status, append([]byte{}, a.Body...), append([]config.Header{}, a.Headers...)
+	}
+	return r
 }
 
 // place is profile/stage/step in a form that Envoy's access log keeps.
@@ -118,19 +127,34 @@ func place(p *profile, stage, step string) string {
 	return p.name + "/" + escape(stage) + "/" + escape(step)
 }
 
+// jsonHeaders are those of answers in JSON.
+var jsonHeaders = []config.Header{{Name: "content-type", Value: "application/json"}}
+
 // reply is the refusal as a message to Envoy, in the client's dialect.
 func (r *refusal) reply(d *errorDialect, id string) *extprocv3.ProcessingResponse {
 	body := r.content
 	if body == nil {
 		body = d.encode(r)
 	}
+	headers := r.headers
+	if headers == nil {
+		headers = jsonHeaders
+	}
+	var set []*corev3.HeaderValueOption
+	seen := map[string]bool{}
+	for _, h := range headers {
+		o := setHeader(strings.ToLower(h.Name), []byte(h.Value))
+		if seen[o.GetHeader().GetKey()] {
+			addHeader(o)
+		}
+		seen[o.GetHeader().GetKey()] = true
+		set = append(set, o)
+	}
+	set = append(set, setHeader(IDHeader, []byte(id)))
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extprocv3.ImmediateResponse{
-			Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)},
-			Headers: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{
-				setHeader("content-type", []byte("application/json")),
-				setHeader(IDHeader, []byte(id)),
-			}},
+			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.status)},
+			Headers: &extprocv3.HeaderMutation{SetHeaders: set},
 			Body:    body,
 			Details: strings.ReplaceAll(r.details, " ", "_"),
 		},

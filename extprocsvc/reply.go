@@ -29,7 +29,14 @@ var (
 	}}
 )
 
-var noAppend = wrapperspb.Bool(false)
+var noAppend, doAppend = wrapperspb.Bool(false), wrapperspb.Bool(true)
+
+// addHeader makes a header that is to be set one that is to be added.
+func addHeader(o *corev3.HeaderValueOption) {
+	//lint:ignore SA1019 see setHeader
+	o.Append = doAppend
+	o.AppendAction = corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+}
 
 // setHeader replaces a header or adds it. Envoy 1.40 looks at the deprecated
 // append alone, agentgateway at append_action first: both are set, and agree.
@@ -149,6 +156,13 @@ func bodyResponse(body []byte, set []*corev3.HeaderValueOption, remove []string,
 		common.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: body}}
 	}
 	return &extprocv3.BodyResponse{Response: common}
+}
+
+// responseTrailers is the reply to the trailers of a response.
+func responseTrailers(metadata []byte) *extprocv3.ProcessingResponse {
+	return attach(&extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{
+		ResponseTrailers: &extprocv3.TrailersResponse{},
+	}}, metadata)
 }
 
 // responseHeaders is the reply to the headers of a response.

@@ -3,6 +3,7 @@ package extprocsvc
 import (
 	"context"
 
+	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -18,9 +19,9 @@ type RequestProcessor interface {
 
 // Request is what a processor sees.
 type Request struct {
-	// Prompt is the body as the steps before have left it. It is nil for a
-	// request without a body and for kinds that do not read it; otherwise its
-	// messages are readable.
+	// Prompt is the body as the steps before have left it, of whichever API;
+	// see [llm.Doc.Dialect]. It is nil for a request without a body and for kinds
+	// that do not read it; otherwise its messages are readable.
 	Prompt *llm.Doc
 	// Tags are the tags gathered so far, "key:value" in lower case.
 	Tags []string
@@ -36,6 +37,8 @@ type Call struct {
 	// TraceParent and TraceState are the headers of W3C Trace Context; empty
 	// without.
 	TraceParent, TraceState string
+
+	head *head // for what is computed from headers
 }
 
 // ResponseProcessor works on the model's responses.
@@ -46,8 +49,8 @@ type ResponseProcessor interface {
 
 // Response is what a processor sees of a response.
 type Response struct {
-	// Completion is the model's answer as the steps before have left it; its
-	// list are the choices, and is readable.
+	// Completion is the model's answer as the steps before have left it, and is
+	// readable.
 	Completion *llm.Doc
 	// Prompt is the request as the model got it, or nil if it had no body.
 	Prompt *llm.Doc
@@ -88,6 +91,17 @@ type Rejection struct {
 	Code string
 	// Detail is shown to the client.
 	Detail string
+	// Answer is what the client gets in place of an error of its API; nil for
+	// that. A streamed answer that has begun ends with the error all the same.
+	Answer *Answer
+}
+
+// Answer is a whole answer to the client.
+type Answer struct {
+	// Status is 200 to 599.
+	Status  uint32
+	Body    []byte
+	Headers []config.Header
 }
 
 // PolicyViolation is the code of a rejection by policy: status 422.

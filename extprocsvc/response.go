@@ -24,6 +24,9 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 		s.release()
 		return false, s.conn.Send(passResponseHeaders)
 	}
+	if s.canStream() && s.answer.isEvents() {
+		return s.beginStream()
+	}
 	switch {
 	case s.answer.refused != nil, s.answer.body != nil, s.answer.first("content-type") == "":
 		return s.unseen(unreadableResponse, nil)
@@ -39,10 +42,14 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 // unseen ends a response that no stage can look at; a profile that is only
 // observed lets it pass, with what is held of it.
 func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err error) {
-	if !s.profile.observe {
+	switch {
+	case s.passesUnread():
+		s.record.Unread = r.code
+	case s.observing():
+		s.record.Reason = r.code
+	default:
 		return s.refuse(r)
 	}
-	s.record.Reason = r.code
 	s.account()
 	was := s.reply
 	s.reply = passing
@@ -61,10 +68,14 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 }
 
 func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
-	if s.reply == fresh && s.state == passing && s.inspects() && !s.profile.observe {
+	if s.reply == fresh && s.state == passing && s.inspects() && !s.observing() {
 		return s.misconfigured("response_header_mode SKIP") // it must not pass unseen
 	}
 	switch s.reply {
+	case flowing:
+		return s.flow(m.GetBody(), m.GetEndOfStream())
+	case gone:
+		return false, nil // it was broken off
 	case holding, waiting:
 		if refused := s.result.add(s.server, m.GetBody(), s.answer.bytes, largeResponse); refused != nil {
 			return s.unseen(refused, m)
@@ -85,7 +96,12 @@ func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
 }
 
 func (s *stream) onResponseTrailers() (done bool, err error) {
-	if s.reply == holding {
+	switch s.reply {
+	case flowing:
+		return s.flowEnd()
+	case gone:
+		return false, nil
+	case holding:
 		if done, err := s.sendResponse(false); done || err != nil {
 			return done, err
 		}
@@ -130,11 +146,23 @@ func (s *stream) replaceResponse(end bool) (done bool, err error) {
 // decideResponse runs the response stages.
 func (s *stream) decideResponse() (refused *refusal, err error) {
 	began := time.Now()
-	if scanErr := s.done.Scan(llm.ChatCompletion, s.result.bytes); scanErr == nil {
+	// Without a request to tell, nobody knows more than that it is no chat.
+	as := llm.ChatCompletion
+	if d := s.doc.Dialect(); d != nil {
+		as = d.Answer()
+	}
+	if scanErr := s.done.Scan(as, s.result.bytes); scanErr == nil {
 		r := &s.run
-		r.response, r.prompt, r.doc = true, r.doc, &s.done
-		refused, err = r.do(s.conn.Context(), s.profile.replies)
-	} else if !s.profile.observe {
+		r.response, r.prompt, r.doc, r.unread = true, r.doc, &s.done, s.passesUnread()
+		if s.guard != nil {
+			refused, err = r.under(&s.guard.profile, s.conn.Context(), s.guard.replies)
+		}
+		if s.profiled() && refused == nil && err == nil {
+			refused, err = r.do(s.conn.Context(), s.profile.replies)
+		}
+	} else if s.passesUnread() {
+		s.record.Unread = unreadableResponse.code
+	} else if !s.observing() {
 		refused = unreadableResponse
 	}
 	s.record.Duration += time.Since(began)

@@ -32,6 +32,7 @@ type run struct {
 	// a body. prompt is the request as it was sent, in response stages.
 	doc, prompt *llm.Doc
 	response    bool
+	unread      bool // what cannot be read may pass
 	call        Call
 	record      *Record
 	tags        []string
@@ -54,12 +55,22 @@ func (r *run) do(ctx context.Context, stages []stage) (refused *refusal, err err
 	return refused, err
 }
 
+// under is do for stages that do not belong to the profile of the request.
+func (r *run) under(p *profile, ctx context.Context, stages []stage) (refused *refusal, err error) {
+	own := r.profile
+	r.profile = p
+	refused, err = r.do(ctx, stages)
+	r.profile = own
+	return refused, err
+}
+
 // An answer is what became of one step.
 type answer struct {
 	result  Result
 	err     error
 	took    time.Duration
 	refused *refusal // it could not be asked
+	unread  bool     // and the message may pass all the same
 }
 
 // ends tells whether an answer would end the request.
@@ -120,7 +131,10 @@ func (r *run) ask(ctx context.Context, s *step, tags []string) (a answer) {
 	}
 	if doc != nil {
 		if err := doc.Messages(); err != nil {
-			return answer{refused: r.unreadable(err)}
+			return answer{refused: r.unreadable(err), unread: r.unread}
+		}
+		if s.kind.ChatOnly && doc.Dialect() != llm.ChatCompletions && doc.Dialect() != llm.ChatCompletion {
+			return answer{refused: r.foreign()}
 		}
 	}
 	timeout := s.timeout
@@ -164,6 +178,14 @@ func (r *run) unreadable(err error) *refusal {
 	return badMessages(err)
 }
 
+// foreign is the refusal of a message of an API that a step does not understand.
+func (r *run) foreign() *refusal {
+	if r.response {
+		return unreadableResponse
+	}
+	return chatOnly
+}
+
 // panicText describes a panic without its value, which could quote the
 // request, unless the runtime made it.
 func panicText(p any) string {
@@ -180,6 +202,10 @@ func (r *run) take(ctx context.Context, st *stage, s *step, a answer) (*refusal,
 		return nil, err
 	}
 	if a.refused != nil {
+		if a.unread {
+			r.record.Unread = a.refused.code
+			return nil, nil
+		}
 		if s.observe {
 			return nil, nil
 		}
@@ -230,6 +256,9 @@ func (r *run) take(ctx context.Context, st *stage, s *step, a answer) (*refusal,
 		err := r.doc.Apply(e)
 		switch {
 		case err == nil:
+		case errors.Is(err, llm.ErrChange):
+			rec.Modified = false
+			return r.failed(ctx, st, s, &rec, &StepError{Status: 500, Msg: err.Error(), Final: true}), nil
 		case e.Replaces():
 			rec.Modified = false
 			return r.failed(ctx, st, s, &rec, &StepError{Status: 502, Msg: "what it put in place of the list cannot be read: " + err.Error()}), nil

@@ -29,6 +29,13 @@ var fakes = func() *extprocsvc.Registry {
 		},
 	})
 	r.Register(extprocsvc.Kind{
+		Name: "chatty", Phases: extprocsvc.InputPhase, ReadsBody: true, ChatOnly: true,
+		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+			f := &fake{}
+			return f, s.Params.Decode(f)
+		},
+	})
+	r.Register(extprocsvc.Kind{
 		Name: "replier", Phases: extprocsvc.ResponsePhase, ReadsBody: true,
 		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 			f := &replier{}

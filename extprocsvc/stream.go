@@ -28,6 +28,7 @@ const (
 	fresh   state = iota // nothing was seen
 	holding              // full duplex: the reply to the headers waits for the whole body
 	waiting              // buffered: the headers were let pass, the body is to come in one piece
+	flowing              // a streamed answer: events are passed on as the steps let them
 	passing              // decided: the rest is passed on as it comes
 	gone                 // somebody else answered the request; there is nobody to reply to
 )
@@ -67,9 +68,11 @@ type stream struct {
 
 	state, reply state // of the request, of the response
 	head         head
-	answer       head // of the response
+	answer       head    // of the response
+	reading      reading // how the body is read
 	profile      *profile
-	body, result held // of the request, of the response
+	body, result held       // of the request, of the response
+	live         *streaming // of a response that is a stream of events
 	doc, done    llm.Doc
 	out          []byte // room for edited bodies
 	fields, wire []byte // room for metadata
@@ -78,6 +81,7 @@ type stream struct {
 	record    Record
 	accounted bool
 	choice    string // the backend for Envoy; empty for none
+	guard     *guard // of the answer, of the backend that was chosen; nil for none
 	changes   bool   // the settings of a backend change requests for this path
 	headers   headersReply
 	chunk     streamedReply
@@ -160,6 +164,7 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	}
 	end := m.GetEndOfStream()
 	s.head = readHead(m.GetHeaders().GetHeaders())
+	s.reading = s.chain.reading(&s.head)
 	s.identify()
 	p, refused := s.chain.pick(&s.head)
 	if refused != nil {
@@ -172,24 +177,24 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 			return s.refuse(listModels(p))
 		}
 	}
-	if s.inspects() && !s.response.reads {
+	s.changes = s.chain.changesAt(s.head.bare())
+	if (s.inspects() || s.changes && s.chain.guardsAnswers()) && !s.response.reads {
 		return s.misconfigured("response_body_mode " + s.responseMode.String())
 	}
-	s.changes = s.chain.changesAt(s.head.bare())
 	if !s.chain.readsAll && !s.changes {
 		return s.pass(end)
 	}
 	switch {
 	case s.head.refused != nil:
-		return s.refuse(s.head.refused)
+		return s.unread(s.head.refused, end)
 	case end:
 		return s.pass(true)
 	case !s.request.reads:
 		return s.misconfigured("request_body_mode " + s.requestMode.String())
 	case s.head.body != nil:
-		return s.refuse(s.head.body)
+		return s.unread(s.head.body, end)
 	case s.head.bytes > s.server.maxBody.Load():
-		return s.refuse(tooLarge(s.server.maxBody.Load()))
+		return s.unread(tooLarge(s.server.maxBody.Load()), end)
 	}
 	if s.state = s.request.state; s.state == waiting {
 		return false, s.conn.Send(s.headers.with(s.plain(nil), s.dropped(nil), nil, false))
@@ -198,7 +203,18 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 }
 
 // inspects tells whether the response has to go through stages.
-func (s *stream) inspects() bool { return s.profile != nil && len(s.profile.replies) > 0 }
+func (s *stream) inspects() bool { return s.profiled() || s.guard != nil }
+
+// profiled tells whether it has to go through those of the profile.
+func (s *stream) profiled() bool { return s.profile != nil && len(s.profile.replies) > 0 }
+
+// canStream tells whether all stages can work on an answer while it comes.
+func (s *stream) canStream() bool {
+	return s.response.echo && (!s.profiled() || s.profile.streams) && (s.guard == nil || s.guard.streams)
+}
+
+// observing tells that what becomes of the response changes nothing.
+func (s *stream) observing() bool { return s.guard == nil && s.profile != nil && s.profile.observe }
 
 // pass decides without a body, when the headers are there, and lets the rest
 // of the request through as it comes.
@@ -264,6 +280,10 @@ func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
 		return s.headless(func() (bool, error) { return s.onBody(m) })
 	case holding, waiting:
 		if refused := s.body.add(s.server, m.GetBody(), s.head.bytes, tooLarge(s.server.maxBody.Load())); refused != nil {
+			if refused != overBudget && s.mayPassUnread() {
+				s.record.Unread = refused.code
+				return s.passLarge(m)
+			}
 			return s.refuse(refused)
 		}
 		if s.state == waiting {
@@ -345,6 +365,10 @@ func (s *stream) identify() {
 func (s *stream) release() {
 	s.releaseRequest()
 	s.result.release(s.server)
+	if s.live != nil {
+		s.server.held.Add(-s.live.held)
+		s.live = nil
+	}
 	s.done.Reset()
 	s.run = run{}
 }
@@ -443,7 +467,7 @@ func (s *stream) edited(doc *llm.Doc, body []byte) []byte {
 func (s *stream) decide() (refused *refusal, err error) {
 	began := time.Now()
 	s.record.Chain, s.record.Verdict = s.chain.ref, Passed
-	s.run = run{server: s.server, chain: s.chain.Chain, profile: s.profile, record: &s.record}
+	s.run = run{server: s.server, chain: s.chain.Chain, profile: s.profile, record: &s.record, unread: s.mayPassUnread()}
 	refused, err = s.judge()
 	if err != nil {
 		return nil, err
@@ -461,16 +485,27 @@ func (s *stream) judge() (refused *refusal, err error) {
 	p := s.profile
 	switch {
 	case len(s.body.bytes) > 0:
-		if err := s.doc.Scan(llm.ChatCompletions, s.body.bytes); err != nil {
-			return badJSON(err), nil
+		if err := s.reading.scan(&s.doc, s.body.bytes); err != nil {
+			refused := badJSON(err)
+			if !s.run.unread {
+				return refused, nil
+			}
+			s.record.Unread = refused.code
+			break
 		}
 		s.run.doc = &s.doc
 		model, _ = s.doc.Model()
 		named = s.doc.NamesModel()
-		if s.inspects() && s.doc.Streams() && !p.observe {
-			return noStream, nil
+		if s.profiled() && s.doc.Streams() && !p.observe {
+			switch {
+			case !p.streams:
+				return noStream, nil
+			case !s.response.echo:
+				s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
+				return unreadable, nil
+			}
 		}
-	case (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
+	case s.record.Unread == "" && (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
 		return needsBody, nil
 	}
 	if p != nil {
@@ -491,19 +526,45 @@ func (s *stream) judge() (refused *refusal, err error) {
 	if s.record.Service = service; s.chain.chooses {
 		s.choice, s.record.Backend = b.choice, b.name
 	}
-	settings := b.settings(s.head.bare())
-	if settings == nil {
+	api := b.at(s.head.bare())
+	if api == nil || api.settings == nil && api.guard == nil {
 		return nil, nil
 	}
-	if s.run.doc == nil {
+	if s.run.doc == nil && s.record.Unread == "" && api.settings != nil {
 		return needsBody, nil
 	}
-	switch err := s.doc.Set(settings); {
-	case errors.Is(err, llm.ErrNoModel):
-		return modelNotSpecified, nil
-	case err != nil:
-		return badMessages(err), nil
+	if api.settings != nil {
+		switch err := s.doc.Set(api.settings); {
+		case errors.Is(err, llm.ErrNoModel):
+			return modelNotSpecified, nil
+		case err != nil:
+			return badMessages(err), nil
+		}
 	}
+	return s.guarded(api.guard)
+}
+
+// guarded runs a guard on what the model is to get, and notes whether it is to
+// see the answer.
+func (s *stream) guarded(g *guard) (refused *refusal, err error) {
+	if g == nil {
+		return nil, nil
+	}
+	s.run.call = s.head.call()
+	if s.run.doc != nil {
+		refused, err = s.run.under(&g.profile, s.conn.Context(), g.stages)
+	}
+	if refused != nil || err != nil || len(g.replies) == 0 {
+		return refused, err
+	}
+	switch {
+	case s.doc.Streams() && !g.enabled:
+		return nil, nil // as agentgateway has it; the file was warned of
+	case s.doc.Streams() && !s.response.echo:
+		s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
+		return unreadable, nil
+	}
+	s.guard = g
 	return nil, nil
 }
 
@@ -518,6 +579,12 @@ func (s *stream) account() {
 		return
 	}
 	s.accounted = true
+	if s.live != nil {
+		for _, g := range s.live.steps {
+			s.record.Steps = append(s.record.Steps, g.rec)
+			s.server.calls.count(&g.rec)
+		}
+	}
 	s.server.ring.add(&s.record)
 	s.record.log(s.conn.Context(), s.server.log)
 	if s.server.decided != nil {
@@ -527,6 +594,17 @@ func (s *stream) account() {
 
 // refuse answers the request ourselves. The stream is over then.
 func (s *stream) refuse(r *refusal) (done bool, err error) {
+	s.judged(r)
+	s.state, s.reply = gone, gone
+	m := r.reply(s.errors(), s.record.ID)
+	s.choice = ""
+	attach(m, s.metadata())
+	s.release()
+	return true, s.conn.Send(m)
+}
+
+// judged notes the refusal of a request or its answer.
+func (s *stream) judged(r *refusal) {
 	s.server.count(r.verdict)
 	if s.record.Time.IsZero() {
 		s.identify()
@@ -537,12 +615,6 @@ func (s *stream) refuse(r *refusal) (done bool, err error) {
 		s.record.Reason = reasonOf(r.code)
 	}
 	s.account()
-	s.state, s.reply = gone, gone
-	m := r.reply(s.head.errors(), s.record.ID)
-	s.choice = ""
-	attach(m, s.metadata())
-	s.release()
-	return true, s.conn.Send(m)
 }
 
 func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
@@ -555,13 +627,18 @@ func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
 // misconfigured refuses requests because the filter is set up so that we
 // cannot read what we must. It is no failure that the failure mode covers.
 func (s *stream) misconfigured(what string) (done bool, err error) {
+	s.complain(what)
+	return s.refuse(unreadable)
+}
+
+// complain tells operators, once, how the filter is set up.
+func (s *stream) complain(what string) {
 	if s.chain.warned.CompareAndSwap(false, true) {
 		s.server.log.LogAttrs(context.Background(), slog.LevelError,
 			"the ext_proc filter does not show us what the chain must read; requests are refused with 500",
 			slog.String("chain", s.chain.ref), slog.String("filter", what),
 			slog.String("needed", "header modes SEND and body modes FULL_DUPLEX_STREAMED or BUFFERED, of requests, and of responses where the profile has response stages"))
 	}
-	return s.refuse(unreadable)
 }
 
 // mayLeave tells whether to end the stream when the request is answered in

@@ -3,6 +3,7 @@
 package processors
 
 import (
+	_ "github.com/attache-dev/attache/extprocsvc/processors/datasecurity"     // F5's data-security
 	_ "github.com/attache-dev/attache/extprocsvc/processors/external"         // F5's external processors
 	_ "github.com/attache-dev/attache/extprocsvc/processors/jsonschema"       // ours: JSON Schema
 	_ "github.com/attache-dev/attache/extprocsvc/processors/languageid"       // F5's language-id

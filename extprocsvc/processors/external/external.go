@@ -27,6 +27,7 @@ func init() {
 		Name:      "external",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
 		ReadsBody: true,
+		ChatOnly:  true,
 		New:       build,
 	})
 }
