@@ -38,8 +38,10 @@ func TestArrows(t *testing.T) {
 		{"xds", []string{"config", "translator"}, []string{fsnotify}, nil, "it moves resources and knows no file"},
 		{"extprocsvc", []string{"config", "extprocsvc/"}, []string{fsnotify}, nil, "it knows neither Envoy's resources nor how they travel"},
 		{"extprocsvc/llm", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is bytes in, bytes out"},
+		{"extprocsvc/events", []string{"extprocsvc/llm"}, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is events in, events out"},
 		{"extprocsvc/words", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it knows text, not where it came from"},
 		{"extprocsvc/pattern", nil, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it is text and expressions, and nothing outside the standard library"},
+		{"extprocsvc/sensitive", []string{"extprocsvc/pattern"}, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it knows what data looks like, not where it came from"},
 		{"extprocsvc/processors", []string{"config", "extprocsvc", "extprocsvc/"}, nil, nil, "processors know the engine, not the reverse"},
 		{"envoy", nil, []string{grpc + "/server", fsnotify}, nil, "it runs a program"},
 	} {

@@ -85,7 +85,7 @@ func headline(r *extprocsvc.Record) string {
 func printRecord(w io.Writer, r *extprocsvc.Record) {
 	fmt.Fprintln(w, headline(r))
 	for _, f := range []struct{ name, value string }{
-		{"decided by", r.Where}, {"profile", r.Profile}, {"service", r.Service}, {"backend", r.Backend},
+		{"decided by", r.Where}, {"not read", r.Unread}, {"profile", r.Profile}, {"service", r.Service}, {"backend", r.Backend},
 		{"tags", strings.Join(r.Tags, ", ")}, {"chain", r.Chain}, {"took", r.Duration.String()},
 	} {
 		if f.value != "" {
