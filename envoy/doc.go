@@ -7,7 +7,8 @@
 // route: all of that comes over xDS.
 //
 // [Process.Run] keeps one Envoy alive for as long as its context, and no longer:
-// not even if this process is killed. What Envoy writes about configurations
-// that it refused does not come through, because such lines quote the refused
-// resource, private keys included. The control plane reports refusals itself.
+// not even if this process is killed. At the end it lets Envoy finish what it has
+// in hand. What Envoy writes about configurations that it refused does not come
+// through, because such lines quote the refused resource, private keys included.
+// The control plane reports refusals itself.
 package envoy

@@ -2,8 +2,10 @@ package envoy
 
 import (
 	"bytes"
-	"io"
+	"context"
+	"log/slog"
 	"regexp"
+	"strings"
 )
 
 // logFormat makes each record of Envoy's log one line that can be told from
@@ -15,21 +17,28 @@ const logFormat = "[%l][%n] %_"
 const quietComponents = "config:critical,upstream:critical"
 
 // record matches a line in logFormat.
-var record = regexp.MustCompile(`^\[(trace|debug|info|warning|error|critical)\]\[\w+\] `)
+var record = regexp.MustCompile(`^\[(trace|debug|info|warning|error|critical)\]\[(\w+)\] (.*)$`)
+
+var levels = map[string]slog.Level{
+	"trace": slog.LevelDebug, "debug": slog.LevelDebug, "info": slog.LevelInfo,
+	"warning": slog.LevelWarn, "error": slog.LevelError, "critical": slog.LevelError,
+}
 
 // maxLine is how much of a line is kept.
 const maxLine = 16 << 10
 
-// logWriter passes the lines of Envoy's stderr on, each behind a prefix. What
-// is not a record of its log comes through only before the first record (a
-// wrong option, a missing library): after a crash Envoy writes the requests it
-// was working on there, with their headers.
+// logWriter makes the lines of Envoy's stderr records of our log. What is not a
+// record of its log comes through only before the first record (a wrong option,
+// a missing library): after a crash Envoy writes the requests it was working on
+// there, with their headers.
 type logWriter struct {
-	to      io.Writer
+	to      *slog.Logger
 	line    []byte // of which no end has been seen yet
 	tooLong bool
 	records bool // one has been seen
 	hidden  bool // something was left out, and that has been said
+	// lastWords are why it ended, if it has said so.
+	lastWords string
 }
 
 // Write implements [io.Writer]. It never fails, so that Envoy is never blocked.
@@ -52,25 +61,26 @@ func (w *logWriter) Write(p []byte) (int, error) {
 
 // flush passes on what was written as a line, whether it has ended or not.
 func (w *logWriter) flush() {
-	line := bytes.TrimRight(w.line, "\r")
-	switch {
-	case len(line) == 0:
-	case record.Match(line):
+	line := string(bytes.TrimRight(w.line, "\r"))
+	if w.tooLong {
+		line += "…"
+	}
+	switch m := record.FindStringSubmatch(line); {
+	case strings.TrimSpace(line) == "":
+	case m != nil:
 		w.records = true
-		w.put(line)
+		level, component, text := m[1], m[2], m[3]
+		if level == "critical" && component == "main" {
+			w.lastWords = text
+			text = withoutResources(text)
+		}
+		w.to.Log(context.Background(), levels[level], "envoy: "+text, "component", component)
 	case !w.records:
-		w.put(line)
+		w.lastWords += line + "\n"
+		w.to.Warn("envoy: " + line)
 	case !w.hidden:
 		w.hidden = true
-		w.put([]byte("(lines that are not of its log are left out, they may quote requests)"))
+		w.to.Warn("envoy: (lines that are not of its log are left out, they may quote requests)")
 	}
 	w.line, w.tooLong = w.line[:0], false
-}
-
-func (w *logWriter) put(line []byte) {
-	out := append([]byte("envoy: "), line...)
-	if w.tooLong {
-		out = append(out, "…"...)
-	}
-	_, _ = w.to.Write(append(out, '\n'))
 }

@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,16 +22,20 @@ type Process struct {
 	// Stdout gets what Envoy writes there, unchanged: access logs, if the
 	// configuration sends them there. Nil discards it.
 	Stdout io.Writer
-	// Stderr gets Envoy's log, a line per record, behind the prefix "envoy: ".
-	// What may quote secrets does not come through. Nil discards it.
-	Stderr io.Writer
-	// Log gets starts, deaths and restarts; required.
+	// Log gets starts, deaths and restarts, and the records of Envoy's own log with
+	// the prefix "envoy: "; required. What may quote secrets does not come through.
 	Log *slog.Logger
+
+	// Admin is the admin address of the bootstrap. With it, Envoy is drained before
+	// it is asked to stop: for Drain at most, or until it has nothing in hand.
+	Admin string
+	Drain time.Duration
 }
 
 // Run keeps Envoy running until ctx is done, then stops it and returns nil when
 // it has ended. An Envoy that dies is started again, after 0.2 s at first and
-// 10 s at most. An error means that it could not be started at all.
+// 10 s at most. An error means that it could not be started at all, or that the
+// first one gave up at once: the error tells why.
 //
 // If this process dies, however suddenly, the kernel kills Envoy (on Linux).
 func (p Process) Run(ctx context.Context) error {
@@ -48,8 +51,8 @@ func (p Process) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if !started && delay == 0 {
-			return err
+		if delay == 0 && (!started || gaveUp(err) && time.Since(began) < stableLife) {
+			return fmt.Errorf("envoy cannot run: %w", err)
 		}
 		delay = nextDelay(delay, time.Since(began))
 		p.Log.Warn("envoy died", "error", err, "restart_in", delay)
@@ -82,12 +85,16 @@ func (p Process) once(ctx context.Context) (started bool, err error) {
 	if p.Concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(p.Concurrency))
 	}
-	stderr := &logWriter{to: io.Discard}
-	if p.Stderr != nil {
-		stderr.to = p.Stderr
-	}
+	stderr := &logWriter{to: p.Log}
 
-	cmd := exec.CommandContext(ctx, p.Binary.Path, args...)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() {
+		p.drain(life)
+		end()
+	})
+	defer stop()
+	cmd := exec.CommandContext(life, p.Binary.Path, args...)
 	cmd.Stdout = p.Stdout
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = childAttributes()
@@ -95,13 +102,22 @@ func (p Process) once(ctx context.Context) (started bool, err error) {
 	cmd.WaitDelay = orDefault(p.Grace, 5*time.Second)
 
 	if err := cmd.Start(); err != nil {
-		return false, fmt.Errorf("start envoy: %w", err)
+		return false, err
 	}
 	p.Log.Info("envoy started", "path", p.Binary.Path, "pid", cmd.Process.Pid)
 	err = cmd.Wait()
 	stderr.flush()
-	if err == nil {
-		err = errors.New("exit status 0") // nobody asked it to
+	return true, deathError(err, stderr.lastWords)
+}
+
+// drain lets Envoy finish what it has in hand, within bounds.
+func (p Process) drain(ctx context.Context) {
+	if p.Admin == "" || p.Drain <= 0 {
+		return
 	}
-	return true, err
+	bounded, cancel := context.WithTimeout(ctx, p.Drain)
+	defer cancel()
+	if err := drain(bounded, p.Admin); err != nil && ctx.Err() == nil {
+		p.Log.Warn("envoy is stopped before it has finished", "after", p.Drain, "error", err)
+	}
 }

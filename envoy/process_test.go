@@ -60,7 +60,7 @@ type running struct {
 	t       *testing.T
 	control *controlPlane
 	pids    chan int // of each start
-	stderr  *transcript
+	log     *transcript
 	stop    context.CancelFunc
 	ended   chan error
 }
@@ -82,10 +82,9 @@ func start(t *testing.T, control *controlPlane, process envoy.Process) *running 
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{
 		t: t, control: control, stop: stop,
-		pids: make(chan int, 10), stderr: newTranscript(), ended: make(chan error, 1),
+		pids: make(chan int, 10), log: newTranscript(), ended: make(chan error, 1),
 	}
-	process.Log = slog.New(pidHandler{slog.DiscardHandler, func(pid int) { r.pids <- pid }})
-	process.Stderr = r.stderr
+	process.Log = slog.New(pidHandler{slog.NewTextHandler(r.log, nil), func(pid int) { r.pids <- pid }})
 	go func() { r.ended <- process.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
@@ -126,14 +125,17 @@ type pidHandler struct {
 
 func (pidHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-func (h pidHandler) Handle(_ context.Context, r slog.Record) error {
+func (h pidHandler) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "pid" {
 			h.tell(int(a.Value.Int64()))
 		}
 		return true
 	})
-	return nil
+	if h.Handler == slog.DiscardHandler {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 // transcript keeps what is written to it.
@@ -225,8 +227,8 @@ func TestDeadEnvoyIsRestarted(t *testing.T) {
 		t.Error("it is the same")
 	}
 	r.end()
-	if !strings.Contains(r.stderr.String(), "envoy: [critical][backtrace] Caught Segmentation fault") {
-		t.Errorf("the crash was not told: %q", r.stderr)
+	if !strings.Contains(r.log.String(), `level=ERROR msg="envoy: Caught Segmentation fault`) {
+		t.Errorf("the crash was not told: %q", r.log)
 	}
 }
 
@@ -237,7 +239,8 @@ func TestStubbornEnvoyIsKilled(t *testing.T) {
 	}
 	t.Setenv("ATTACHE_TEST_ROLE", "stubborn")
 	r := start(t, nil, envoy.Process{Binary: envoy.Binary{Path: self}, Grace: 50 * time.Millisecond})
-	receive(t, r.stderr.lines, "its first line")
+	for !strings.Contains(receive(t, r.log.lines, "its first line"), "envoy: here") {
+	}
 	r.end()
 }
 
@@ -290,7 +293,7 @@ func TestRefusedSecretsAreNotLogged(t *testing.T) {
 		}
 	}
 	r.end()
-	if log := r.stderr.String(); strings.Contains(log, private) {
+	if log := r.log.String(); strings.Contains(log, private) {
 		t.Errorf("the key is in the log:\n%s", log)
 	}
 }

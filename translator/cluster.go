@@ -83,6 +83,10 @@ func (t *translation) extProcCluster(name string, target config.Target, tls *con
 				}},
 			}},
 		})
+		// When a cluster is edited, Envoy resets the streams that its filters have on
+		// it, unlike those of routes. So no setting of the file reaches it: what
+		// differs in TLS is another cluster.
+		c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(DefaultMaxBody)
 		if tls != nil {
 			c.TransportSocket = t.upstreamTLS(&config.Backend{Path: path, Target: target, TLS: tls})
 		}

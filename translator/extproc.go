@@ -218,7 +218,10 @@ func (t *translation) ownExtProc(name string, c *Chain, mode *extprocfilterv3.Pr
 	if c.chooses() {
 		cache = extprocfilterv3.ExternalProcessor_DEFAULT // the service clears it
 	}
-	service := grpcService(t.extProcCluster(extProcCluster, t.opts.ExtProc, nil, ""))
+	service := grpcService(t.ownCluster())
+	if t.replicated() {
+		service.RetryPolicy = retryElsewhere()
+	}
 	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: c.Ref}}
 	attache := &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{MetadataNamespace}}
 	metadata := &extprocfilterv3.MetadataOptions{ReceivingNamespaces: attache}

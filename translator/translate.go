@@ -23,6 +23,8 @@ const DefaultTrustedCA = "/etc/ssl/certs/ca-certificates.crt"
 type Options struct {
 	// ExtProc is where Envoy reaches our ext_proc service.
 	ExtProc config.Target
+	// Replicas are where it reaches others that do the same.
+	Replicas []config.Target
 	// RouteChain returns what our service does for a route, or nil.
 	RouteChain func(*config.Route) *Chain
 	// ListenerChain returns what our service does for requests that match no

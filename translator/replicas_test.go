@@ -1,0 +1,49 @@
+package translator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/attache-dev/attache/config"
+)
+
+// TestReplicas: whatever order a replica has its own and the others' addresses in,
+// it makes the same of a file. There is something to retry with where there may be
+// another replica.
+func TestReplicas(t *testing.T) {
+	one, two := config.Target{Host: "10.0.0.1", Port: 1}, config.Target{Host: "10.0.0.2", Port: 1}
+	name := config.Target{Host: "attache.default.svc", Port: 1}
+	for _, test := range []struct {
+		own    config.Target
+		others []config.Target
+		want   string
+	}{
+		{own: one, want: "STATIC 10.0.0.1 false"},
+		{own: one, others: []config.Target{two, one}, want: "STATIC 10.0.0.1 10.0.0.2 true"},
+		{own: two, others: []config.Target{one}, want: "STATIC 10.0.0.1 10.0.0.2 true"},
+		{own: name, want: "STRICT_DNS attache.default.svc true"},
+		{own: one, others: []config.Target{name}, want: "STRICT_DNS 10.0.0.1 attache.default.svc true"},
+	} {
+		tr := &translation{
+			cfg:      &config.Config{},
+			opts:     Options{ExtProc: test.own, Replicas: test.others},
+			out:      &Resources{Places: map[string]string{}},
+			clusters: map[string]*clusterv3.Cluster{},
+		}
+		c := tr.clusters[tr.ownCluster()]
+		words := []string{c.GetType().String()}
+		for _, e := range c.LoadAssignment.Endpoints[0].LbEndpoints {
+			words = append(words, e.GetEndpoint().GetAddress().GetSocketAddress().GetAddress())
+		}
+		if got := strings.Join(append(words, fmt.Sprint(tr.replicated())), " "); got != test.want {
+			t.Errorf("%v and %v: got %s, want %s", test.own, test.others, got, test.want)
+		}
+	}
+	if p := retryElsewhere(); !slices.Contains(strings.Split(p.RetryOn, ","), "connect-failure") || p.NumRetries.GetValue() == 0 {
+		t.Errorf("nothing is retried: %v", p)
+	}
+}
