@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -17,10 +18,10 @@ const (
 	defaultExtProcAddr = "127.0.0.1:18001"
 )
 
-// listen opens an ADDR: host:port or unix:/path. A socket gets mode 0660, so
-// that an Envoy of the same user or group may connect: provider keys travel
-// there. A socket that nobody listens on any more is replaced.
-func listen(addr string) (net.Listener, error) {
+// listen opens an ADDR: host:port or unix:/path. A socket gets the mode, which
+// tells who may connect: provider keys travel there. A socket that nobody listens
+// on any more is replaced.
+func listen(addr string, mode fs.FileMode) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
 		return net.Listen("tcp", addr)
@@ -35,7 +36,7 @@ func listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		l.Close()
 		return nil, err
 	}
@@ -84,4 +85,22 @@ func mustTarget(addr string) config.Target {
 		panic(fmt.Sprintf("attache: %s: %v", addr, err))
 	}
 	return t
+}
+
+// parseTargets reads the addresses of --extproc-as: one, or those of replicas.
+func parseTargets(list string) (targets []config.Target, err error) {
+	names, sockets := false, false
+	for addr := range strings.SplitSeq(list, ",") {
+		t, err := config.ParseTarget(addr)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", addr, err)
+		}
+		names = names || t.Host != "" && net.ParseIP(t.Host) == nil
+		sockets = sockets || t.Unix != ""
+		targets = append(targets, t)
+	}
+	if names && sockets {
+		return nil, fmt.Errorf("names and unix sockets do not go together")
+	}
+	return targets, nil
 }

@@ -22,6 +22,9 @@ const readinessPoll = 20 * time.Millisecond
 // and listens. Having been ready, run stays so while its Envoy is connected: an
 // edit that is under way, or that Envoy refuses, leaves it with what it had.
 func (s *services) pending() []string {
+	if s.leaving.Load() {
+		return []string{"about to end"}
+	}
 	state := s.app.current()
 	if state.Config == nil {
 		return []string{"no configuration is loaded"}

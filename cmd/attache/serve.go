@@ -23,6 +23,9 @@ type app struct {
 	extproc *extprocsvc.Server
 	xds     *xds.Server
 	keep    stateFile
+	// check looks for what is wrong with an edit outside of the file; nil at the
+	// start, and where Envoy is somewhere else.
+	check func(*config.Config) error
 
 	// turn lets one at a time decide what serves: an edit, or an answer of an
 	// Envoy. good is the last that was acknowledged, nil before the first, and
@@ -62,6 +65,9 @@ func (a *app) apply() error {
 	src := &source{path: a.path}
 	next, err := src.build(config.Options{}, a.opts)
 	a.setNamed(src.named)
+	if err == nil && a.check != nil {
+		err = a.check(next.config)
+	}
 	if err != nil {
 		a.refuse(err)
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,7 +28,8 @@ import (
 	"github.com/attache-dev/attache/xds"
 )
 
-// shutdownGrace is how long streams may take to finish at the end.
+// shutdownGrace is how long what is in hand may take at the end, unless --drain
+// says something else.
 const shutdownGrace = 5 * time.Second
 
 // serviceFlags are those that run and serve share.
@@ -40,6 +42,7 @@ type serviceFlags struct {
 	envoyPath           string
 	envoyAdmin          string
 	concurrency         int
+	drain               time.Duration
 	runsEnvoy           bool
 	xdsTLS              xdsTLS
 	xdsInsecure         bool
@@ -72,11 +75,12 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	f.xdsTLS.flags(fs, "this service", "the Envoys")
 	fs.BoolVar(&f.xdsInsecure, "xds-insecure", false, "let anybody who reaches the xDS service read the provider keys, where it listens beyond this machine without TLS")
 	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
-	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`; default the same")
+	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`, or several with commas for replicas; default the same")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last configuration that Envoy has acknowledged, for a restart")
+	fs.DurationVar(&f.drain, "drain", shutdownGrace, "how long requests in hand may take when this ends, a `DURATION`; 0s cuts them at once")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
 		return code
 	}
@@ -140,6 +144,7 @@ type services struct {
 
 	dialed   dialed
 	wasReady atomic.Bool
+	leaving  atomic.Bool
 }
 
 type address struct{ name, addr string }
@@ -163,12 +168,12 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, err)
 	}
 
-	xdsListener, err := listen(s.flags.xds)
+	xdsListener, err := listen(s.flags.xds, s.socketMode())
 	if err != nil {
 		return fail(s.stderr, exitFailure, fmt.Errorf("the xDS service cannot listen: %w", err))
 	}
 	defer xdsListener.Close()
-	extProcListener, err := listen(s.flags.extProc)
+	extProcListener, err := listen(s.flags.extProc, s.socketMode())
 	if err != nil {
 		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
 	}
@@ -184,13 +189,13 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	if as == "" {
 		as = addressOf(extProcListener)
 	}
-	target, err := config.ParseTarget(as)
+	targets, err := parseTargets(as)
 	if err != nil {
 		return fail(s.stderr, exitUsage, fmt.Errorf("--extproc-as: %w", err))
 	}
 
 	s.app = newApp(s.flags.file, s.log)
-	s.app.opts = translator.Options{ExtProc: target}
+	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:]}
 	s.app.tell = s.tell
 	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
 	s.app.xds = xds.NewServer(s.log)
@@ -223,6 +228,15 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, err)
 	}
 	s.addresses = append([]address{{"xds", addressOf(xdsListener)}, {"extproc", addressOf(extProcListener)}}, s.addresses...)
+	if s.flags.runsEnvoy {
+		free := &ports{own: s.addresses}
+		if err := free.wait(s.app.current().Config); err != nil {
+			printMistakes(s.stderr, err)
+			return exitFailure
+		}
+		s.app.check = free.check
+	}
+	defer context.AfterFunc(ctx, s.leave)()
 
 	var group sync.WaitGroup
 	goOrCancel := func(what string, f func() error) {
@@ -252,7 +266,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	}
 
 	cancel(nil)
-	stopGracefully(extProcServer)
+	stopGracefully(extProcServer, s.flags.drain)
 	xdsServer.Stop() // its streams never end by themselves
 	for _, h := range httpServers {
 		h.stop()
@@ -265,6 +279,14 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		return fail(s.stderr, exitFailure, err)
 	}
 	return exitGood
+}
+
+// leave tells those who ask that this process is about to end.
+func (s *services) leave() {
+	s.leaving.Store(true)
+	if s.flags.readyFile != "" {
+		os.Remove(s.flags.readyFile)
+	}
 }
 
 // xdsOptions are those of the xDS service at an address.
@@ -305,6 +327,15 @@ func (s *services) privateAddresses(dir string) {
 	s.envoyAdmin = s.flags.envoyAdmin
 }
 
+// socketMode is who may connect to sockets: an Envoy of the same user or group,
+// which is started elsewhere, or nobody but our own child.
+func (s *services) socketMode() fs.FileMode {
+	if s.flags.runsEnvoy {
+		return 0o600
+	}
+	return 0o660
+}
+
 // findEnvoy returns the Envoy that run needs, or nil for serve.
 func (s *services) findEnvoy(ctx context.Context) (*envoy.Binary, error) {
 	if !s.flags.runsEnvoy {
@@ -335,8 +366,9 @@ func (s *services) runEnvoy(ctx context.Context, b envoy.Binary, xdsAddr string,
 		Bootstrap:   bootstrap,
 		Concurrency: cmp.Or(s.flags.concurrency, workerThreads(s.app.current().Config.Process, runtime.NumCPU())),
 		Stdout:      stdout,
-		Stderr:      s.stderr,
 		Log:         s.log,
+		Admin:       s.envoyAdmin,
+		Drain:       s.flags.drain,
 	}
 	return p.Run(ctx)
 }
@@ -348,7 +380,7 @@ func workerThreads(p config.Process, processors int) int {
 }
 
 // stopGracefully lets streams finish, within bounds.
-func stopGracefully(g *grpc.Server) {
+func stopGracefully(g *grpc.Server, grace time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		g.GracefulStop()
@@ -356,7 +388,7 @@ func stopGracefully(g *grpc.Server) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(shutdownGrace):
+	case <-time.After(grace):
 		g.Stop()
 		<-done
 	}
@@ -398,7 +430,7 @@ func (s *services) listenHTTP() ([]httpServer, error) {
 		if port.addr == "off" {
 			continue
 		}
-		l, err := listen(port.addr)
+		l, err := listen(port.addr, s.socketMode())
 		if err != nil {
 			for _, h := range all {
 				h.listener.Close()

@@ -13,7 +13,7 @@ func translateCommand(_ context.Context, args []string, stdout, stderr io.Writer
 	var files fileList
 	fs := flags("translate", "[-f] FILE", stderr)
 	fs.Var(&files, "f", "the configuration `FILE`")
-	extProc := fs.String("extproc-as", defaultExtProcAddr, "how Envoy reaches the ext_proc service, an `ADDR`")
+	extProc := fs.String("extproc-as", defaultExtProcAddr, "how Envoy reaches the ext_proc service, an `ADDR`, or several with commas for replicas")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
 		return code
 	}
@@ -21,11 +21,11 @@ func translateCommand(_ context.Context, args []string, stdout, stderr io.Writer
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	address, err := config.ParseTarget(*extProc)
+	services, err := parseTargets(*extProc)
 	if err != nil {
 		return fail(stderr, exitUsage, fmt.Errorf("--extproc-as: %w", err))
 	}
-	built, err := (&source{path: path}).build(config.Options{}, translator.Options{ExtProc: address})
+	built, err := (&source{path: path}).build(config.Options{}, translator.Options{ExtProc: services[0], Replicas: services[1:]})
 	if err != nil {
 		printMistakes(stderr, err)
 		return exitConfig
