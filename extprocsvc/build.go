@@ -20,7 +20,16 @@ func Build(cfg *config.Config) (*Chains, error) { return standard.Build(cfg) }
 
 // Build is the function [Build] with the kinds of the registry.
 func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
-	b := builder{
+	b := r.builder(cfg)
+	b.everything()
+	if len(b.errs) > 0 {
+		return nil, config.Join(b.errs)
+	}
+	return b.chains, nil
+}
+
+func (r *Registry) builder(cfg *config.Config) *builder {
+	return &builder{
 		registry: r,
 		cfg:      cfg,
 		profiles: map[*config.Profile]builtProfile{},
@@ -33,6 +42,11 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 			maxBody:    int64(cfg.Frontend.MaxBody),
 		},
 	}
+}
+
+// everything builds what the file has.
+func (b *builder) everything() {
+	cfg := b.cfg
 	for _, p := range cfg.Profiles {
 		b.profile(p)
 	}
@@ -55,10 +69,6 @@ func (r *Registry) Build(cfg *config.Config) (*Chains, error) {
 			}
 		}
 	}
-	if len(b.errs) > 0 {
-		return nil, config.Join(b.errs)
-	}
-	return b.chains, nil
 }
 
 func host(l *config.Listener) string {
@@ -246,10 +256,11 @@ func split(params config.Raw) (common, own config.Raw) {
 const gatewayChains = "gateway/"
 
 // use is where external processing runs: on the requests of a route, on all of
-// a listener in the gateway phase, or else on those that match no route.
+// a listener in the gateway phase, or else on those that match no route; or
+// alone, on those of an Envoy that is not ours.
 type use struct {
-	route   *config.Route
-	gateway bool
+	route          *config.Route
+	gateway, alone bool
 	// place is the chain's name if it is not that of a profile alone.
 	place string
 }
@@ -285,7 +296,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	switch {
 	case u.gateway && len(c.candidates) == 0:
 		return nil
-	case u.gateway, settings || c.chooses || c.readsBody && c.hasAI() || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && depends(ep):
+	case u.gateway, settings || c.chooses || c.readsBody && c.hasAI() || len(c.candidates) > 1 || c.auth != nil || c.limit > 0, rt == nil && !u.alone && depends(ep):
 		c.name = u.place
 		content = append(content, backends, c.limit)
 	case len(c.candidates) == 1:
@@ -360,19 +371,15 @@ func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []
 	p := built.profile
 	cand := candidate{selector: newSelector(from.Selector), profile: &p}
 	content = []any{cand.selector.content(), p.name, built.content}
-	if rt == nil && !u.gateway { // there is a 404 behind the chain: no model, no backend, no answer of a model
+	if rt == nil && !u.gateway && !u.alone { // there is a 404 behind the chain: no model, no backend, no answer of a model
 		p.rule, p.replies = config.ModelsUnchecked, nil
 	}
 	for _, s := range from.Profile.Services {
-		if rt == nil {
-			break
+		be := b.serves(c, u, s)
+		if be == nil {
+			continue
 		}
-		be := rt.Services[s]
-		i := slices.Index(rt.Backends, be)
-		if i < 0 || i >= len(c.backends) {
-			continue // config reports it
-		}
-		sv := service{name: s.Name, selector: newSelector(s.Selector), backend: c.backends[i]}
+		sv := service{name: s.Name, selector: newSelector(s.Selector), backend: be}
 		p.services = append(p.services, sv)
 		content = append(content, sv.name, sv.selector.content())
 		c.readsBody = c.readsBody || sv.selector != nil && sv.selector.kind == config.SelectInputModel
@@ -396,6 +403,25 @@ func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []
 	}
 	c.candidates = append(c.candidates, cand)
 	return content
+}
+
+// serves returns the backend that a service of a profile is, or nil if there is
+// nothing to choose from, or config reports that there is no such backend. Alone,
+// the backend is something that only Envoy knows.
+func (b *builder) serves(c *Chain, u use, s *config.Service) *backend {
+	switch {
+	case u.alone:
+		c.chooses = true
+		c.backends = append(c.backends, &backend{name: s.Name, where: b.cfg.Place(s.Path)})
+		return c.backends[len(c.backends)-1]
+	case u.route == nil:
+		return nil
+	}
+	i := slices.Index(u.route.Backends, u.route.Services[s])
+	if i < 0 || i >= len(c.backends) {
+		return nil
+	}
+	return c.backends[i]
 }
 
 // share gives a chain its ref, and returns the one chain of that name.

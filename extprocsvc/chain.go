@@ -13,7 +13,8 @@ type Chains struct {
 	byRoute    map[*config.Route]*Chain
 	byListener map[*config.Listener]*Chain
 	byGateway  map[*config.Listener]*Chain
-	maxBody    int64 // of the configuration; 0 for none of its own
+	maxBody    int64  // of the configuration; 0 for none of its own
+	alone      *alone // nil where Envoy's routes are ours
 }
 
 // ForRoute returns the chain of a route of the configuration that the chains

@@ -33,6 +33,9 @@ type Record struct {
 	// Service and Backend are those that were chosen, if there was a choice.
 	Service string `json:"service,omitempty"`
 	Backend string `json:"backend,omitempty"`
+	// Unheard tells that Envoy took no answer (observability_mode): the verdict
+	// had no effect.
+	Unheard bool `json:"unheard,omitempty"`
 	// Tags are those that were gathered, "key:value".
 	Tags []string `json:"tags,omitempty"`
 	// Steps are those that ran, in step order.

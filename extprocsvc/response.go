@@ -13,6 +13,11 @@ import (
 // answers of the model. Everything else is passed on as its mode wants it.
 func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	decided := s.state == passing
+	if s.state == fresh {
+		if done, err := s.beginsWithResponse(m); done || err != nil {
+			return done, err
+		}
+	}
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {

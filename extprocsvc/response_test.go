@@ -191,9 +191,9 @@ func TestResponseStagesNeedToSeeEverything(t *testing.T) {
 		answer extproctest.Message
 		want   string
 	}{
-		{"no response headers", headless, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
-		{"no response headers, buffered", headlessBuffered, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
-		{"no response body", blind, `{"messages":[]}`, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
+		{"no response headers", headless, `{"messages":[]}`, ok, failure(500, hidden+"response_header_mode SKIP", "misconfigured")},
+		{"no response headers, buffered", headlessBuffered, `{"messages":[]}`, ok, failure(500, hidden+"response_header_mode SKIP", "misconfigured")},
+		{"no response body", blind, `{"messages":[]}`, ok, failure(500, hidden+"response_body_mode NONE", "misconfigured")},
 		{
 			"a stream is asked for", full, `{"stream":true,"messages":[]}`, ok,
 			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported"),

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -42,6 +43,12 @@ type Options struct {
 	HeldBudget int64
 	// StepTimeout is the time a processor has for one request. Default 5 s.
 	StepTimeout time.Duration
+	// MaxStreams bounds the requests that are in hand at a time; one more is
+	// answered by Envoy's failure mode. Default: no bound.
+	MaxStreams int64
+	// AssumeBodyMode is the body mode, in both directions, of a peer that does not
+	// tell its modes. Default FULL_DUPLEX_STREAMED.
+	AssumeBodyMode extprocfilterv3.ProcessingMode_BodySendMode
 	// Decided is called with the account of every decision, if it is not nil.
 	// It must be quick, and must not keep the Record or its lists.
 	Decided func(*Record)
@@ -57,6 +64,8 @@ type Server struct {
 	budget      int64
 	stepTimeout time.Duration
 	decided     func(*Record)
+	maxStreams  int64
+	assumed     extprocfilterv3.ProcessingMode_BodySendMode
 
 	install sync.Mutex // held by those who replace chains
 	chains  atomic.Pointer[table]
@@ -65,8 +74,8 @@ type Server struct {
 	calls  calls
 	checks checks
 
-	held                                               atomic.Int64
-	open, started, rejections, refusals, errors, stale atomic.Int64
+	held                                                        atomic.Int64
+	open, started, rejections, refusals, errors, stale, crowded atomic.Int64
 }
 
 // A table is what is installed at a time. It is read-only.
@@ -74,13 +83,14 @@ type table struct {
 	// current are the chains of the last Install, by name; byRef also has
 	// those of earlier ones.
 	current, byRef map[string]*installed
+	alone          *alone // nil where Envoy's routes are ours
 }
 
 // An installed chain remembers what was logged about it, since a log line for
 // each request would say nothing more.
 type installed struct {
 	*Chain
-	warned, staleRef atomic.Bool
+	warned, staleRef, looksOn, late atomic.Bool
 	// retired is when an Install has replaced the chain; zero while it is
 	// current. It is written under Server.install.
 	retired time.Time
@@ -95,6 +105,8 @@ func NewServer(o Options) *Server {
 		budget:      o.HeldBudget,
 		stepTimeout: o.StepTimeout,
 		decided:     o.Decided,
+		maxStreams:  o.MaxStreams,
+		assumed:     o.AssumeBodyMode,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -146,6 +158,7 @@ func (s *Server) Install(c *Chains) {
 	next := &table{
 		current: make(map[string]*installed, len(c.byName)),
 		byRef:   maps.Clone(old.byRef),
+		alone:   c.alone,
 	}
 	if next.byRef == nil {
 		next.byRef = make(map[string]*installed, len(c.byName))
@@ -170,7 +183,7 @@ func (s *Server) Forget(grace time.Duration) {
 	s.install.Lock()
 	defer s.install.Unlock()
 	old := s.chains.Load()
-	next := &table{current: old.current, byRef: make(map[string]*installed, len(old.current))}
+	next := &table{current: old.current, byRef: make(map[string]*installed, len(old.current)), alone: old.alone}
 	for ref, c := range old.byRef {
 		if c.retired.IsZero() || time.Since(c.retired) < grace {
 			next.byRef[ref] = c
@@ -195,6 +208,8 @@ type Stats struct {
 	// StaleRefs are streams that named a chain by a hash that is not known and
 	// got the current one.
 	StaleRefs int64
+	// Crowded are streams that were refused because MaxStreams were open.
+	Crowded int64
 	// Chains that can be named.
 	Chains int
 }
@@ -204,7 +219,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Open: s.open.Load(), Started: s.started.Load(), Held: s.held.Load(),
 		Rejections: s.rejections.Load(), Refusals: s.refusals.Load(), Errors: s.errors.Load(),
-		StaleRefs: s.stale.Load(), Chains: len(s.chains.Load().byRef),
+		StaleRefs: s.stale.Load(), Crowded: s.crowded.Load(), Chains: len(s.chains.Load().byRef),
 	}
 }
 
@@ -222,12 +237,21 @@ func (s *Server) count(v Verdict) {
 
 // choose finds the chain that Envoy names. The errors are answered by Envoy's
 // failure mode.
-func (s *Server) choose(ctx context.Context) (*installed, error) {
+func (s *Server) choose(conn extprocv3.ExternalProcessor_ProcessServer) (*installed, extprocv3.ExternalProcessor_ProcessServer, error) {
+	t := s.chains.Load()
+	if t.alone != nil {
+		return t.alone.choose(s, t, conn)
+	}
+	c, err := s.named(conn.Context(), t)
+	return c, conn, err
+}
+
+// named finds the chain that our own Envoy names.
+func (s *Server) named(ctx context.Context, t *table) (*installed, error) {
 	refs := metadata.ValueFromIncomingContext(ctx, MetadataKey)
 	if len(refs) != 1 {
 		return nil, status.Errorf(codes.InvalidArgument, "expected one value of the metadata %s", MetadataKey)
 	}
-	t := s.chains.Load()
 	if c := t.byRef[refs[0]]; c != nil {
 		return c, nil
 	}
@@ -249,11 +273,18 @@ var streams = sync.Pool{New: func() any { return new(stream) }}
 // Process serves one request. It is called by gRPC.
 func (s *Server) Process(conn extprocv3.ExternalProcessor_ProcessServer) (err error) {
 	s.started.Add(1)
-	s.open.Add(1)
 	defer s.open.Add(-1)
+	if n := s.open.Add(1); s.maxStreams > 0 && n > s.maxStreams {
+		s.errors.Add(1)
+		s.crowded.Add(1)
+		return status.Error(codes.ResourceExhausted, "too many streams are open")
+	}
 	ctx := conn.Context()
-	chain, err := s.choose(ctx)
+	chain, conn, err := s.choose(conn)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // the client is gone
+		}
 		s.errors.Add(1)
 		return err
 	}

@@ -100,18 +100,13 @@ const maxKept = 64 << 10
 // serve answers messages until the stream ends. It returns nil early if
 // nothing that is still to come needs an answer.
 func (s *stream) serve() error {
-	s.mode(extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED, extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED)
-	s.responseNone = false
-	for {
+	for first := true; ; first = false {
 		m, err := s.conn.Recv()
 		if err != nil {
 			return err
 		}
-		if c := m.GetProtocolConfig(); c != nil {
-			s.mode(c.GetRequestBodyMode(), c.GetResponseBodyMode())
-		}
-		if m.GetObservabilityMode() {
-			continue // replies are ignored, and nothing is to be observed yet
+		if first {
+			s.learn(m)
 		}
 		if s.record.ID == "" {
 			s.record.ID = gatewayID(m)
@@ -351,6 +346,7 @@ func (s *stream) headless(rest func() (bool, error)) (done bool, err error) {
 		return s.refuseOr(refused, err)
 	}
 	s.state = passing
+	s.responseNone = false // without its headers, who knows whether the peer is one that must not be left
 	return rest()
 }
 
@@ -628,7 +624,7 @@ func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
 // cannot read what we must. It is no failure that the failure mode covers.
 func (s *stream) misconfigured(what string) (done bool, err error) {
 	s.complain(what)
-	return s.refuse(unreadable)
+	return s.refuse(misconfiguration(what))
 }
 
 // complain tells operators, once, how the filter is set up.

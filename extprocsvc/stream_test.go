@@ -341,20 +341,26 @@ func TestPassingThrough(t *testing.T) {
 	}
 }
 
+// hidden begins the message to clients whose request is not shown to us.
+const hidden = "the gateway cannot read this request's body: its ext_proc filter has "
+
 // What the filter does not show us is not let pass.
 func TestFiltersThatHideTheBody(t *testing.T) {
 	var log lines
 	s := serve(t, extprocsvc.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	for _, f := range []extproctest.Filter{
-		{Request: extproctest.None},
-		{Request: extproctest.Streamed},
-		{Request: extproctest.BufferedPartial},
-		{Request: extproctest.Buffered, SkipRequestHeaders: true},
-		{Request: extproctest.FullDuplex, SkipRequestHeaders: true, Trailers: true},
+	for _, c := range []struct {
+		f    extproctest.Filter
+		mode string
+	}{
+		{extproctest.Filter{Request: extproctest.None}, "request_body_mode NONE"},
+		{extproctest.Filter{Request: extproctest.Streamed}, "request_body_mode STREAMED"},
+		{extproctest.Filter{Request: extproctest.BufferedPartial}, "request_body_mode BUFFERED_PARTIAL"},
+		{extproctest.Filter{Request: extproctest.Buffered, SkipRequestHeaders: true}, "request_header_mode SKIP"},
+		{extproctest.Filter{Request: extproctest.FullDuplex, SkipRequestHeaders: true, Trailers: true}, "request_header_mode SKIP"},
 	} {
-		f.Metadata = duplex(s.ref(open)).Metadata
-		if _, got := s.do(t, f, extproctest.Post(hi)); got != failure(500, "the gateway cannot read this request's body", "misconfigured") {
-			t.Errorf("%+v: %s", f, got)
+		c.f.Metadata = duplex(s.ref(open)).Metadata
+		if _, got := s.do(t, c.f, extproctest.Post(hi)); got != failure(500, hidden+c.mode, "misconfigured") {
+			t.Errorf("%+v: %s", c.f, got)
 		}
 	}
 	if n := strings.Count(log.String(), "does not show us"); n != 1 || !strings.Contains(log.String(), `filter="request_body_mode NONE"`) {

@@ -15,6 +15,9 @@ import (
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/attache-dev/attache/extprocsvc"
 )
 
 // Short names of the body modes.
@@ -43,6 +46,9 @@ type Filter struct {
 	DropLength bool
 	// Metadata is sent when the stream opens: keys and values in turn.
 	Metadata []string
+	// RouteName is the attribute xds.route_name of the first message; empty for
+	// none.
+	RouteName string
 }
 
 // Header is a list of names and values, in order. Names are in lower case.
@@ -279,6 +285,11 @@ func (x *exchange) send(d *direction, part any) error {
 	m := d.wrap(part)
 	if !x.begun && !x.filter.Agentgateway {
 		m.ProtocolConfig = &extprocv3.ProtocolConfiguration{RequestBodyMode: x.filter.Request, ResponseBodyMode: x.filter.Response}
+	}
+	if !x.begun && x.filter.RouteName != "" {
+		m.Attributes = map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {
+			Fields: map[string]*structpb.Value{extprocsvc.RouteAttribute: structpb.NewStringValue(x.filter.RouteName)},
+		}}
 	}
 	x.begun = true
 	if err := x.rpc.Send(m); err != nil && !errors.Is(err, io.EOF) {
