@@ -80,6 +80,10 @@ func redacted(secrets []*tlsv3.Secret) []*tlsv3.Secret {
 	return out
 }
 
+// Plain is a message as values that encoders of YAML and JSON know, with the names
+// of its fields as Envoy's documentation spells them.
+func Plain(m proto.Message) (any, error) { return plain(m) }
+
 // plain goes by way of JSON, whose text is not stable, to values that are.
 func plain(m proto.Message) (any, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)

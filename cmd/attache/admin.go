@@ -15,10 +15,12 @@ import (
 
 // statusReport is what /status answers and `attache status` prints.
 type statusReport struct {
-	Version string        `json:"version"`
-	Ready   bool          `json:"ready"`
-	Pending []string      `json:"pending,omitempty"`
-	Config  configReport  `json:"config"`
+	Version string       `json:"version"`
+	Ready   bool         `json:"ready"`
+	Pending []string     `json:"pending,omitempty"`
+	Config  configReport `json:"config"`
+	// Alone tells that Envoy is configured by somebody else; XDS is empty then.
+	Alone   bool          `json:"alone,omitempty"`
 	XDS     xds.Status    `json:"xds"`
 	ExtProc extProcReport `json:"extProc"`
 	// Processors are those that depend on something outside.
@@ -44,6 +46,7 @@ type extProcReport struct {
 	Refusals       int64 `json:"refusals"`
 	Errors         int64 `json:"errors"`
 	StaleRefs      int64 `json:"staleRefs"`
+	Crowded        int64 `json:"crowded"`
 }
 
 type configReport struct {
@@ -80,10 +83,11 @@ func (s *services) status() statusReport {
 			RefusedByEnvoy: state.ByEnvoy,
 			RollBacks:      state.RollBacks,
 		},
-		XDS: s.app.xds.Status(),
+		Alone: s.app.alone != nil,
+		XDS:   s.app.xds.Status(),
 	}
 	x := s.app.extproc.Stats()
-	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs}
+	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs, x.Crowded}
 	for _, f := range s.app.extproc.Findings() {
 		p := processorReport{Name: f.Processor, Where: f.Where, Checked: f.Checked, Refused: f.Refused}
 		if f.Err != nil {
@@ -188,6 +192,8 @@ var metricRows = []metric{
 		func(r statusReport) float64 { return float64(r.ExtProc.Errors) }),
 	row("attache_extproc_stale_refs_total", "Requests that named a chain by a version that is not known, and got the current one.", prometheus.CounterValue,
 		func(r statusReport) float64 { return float64(r.ExtProc.StaleRefs) }),
+	row("attache_extproc_crowded_total", "Requests that were refused because --max-streams were in hand.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.Crowded) }),
 }
 
 // The metrics with labels.

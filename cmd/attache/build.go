@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
@@ -34,6 +35,9 @@ type source struct {
 	// named are the files that were asked for, whether or not they could be
 	// read: creating one may heal a refused configuration.
 	named []string
+	// alone is set where Envoy is configured by somebody else: then there are
+	// chains for profiles, and no resources. It is the default profile.
+	alone *string
 }
 
 // build reads the file and makes everything of it. Whatever can be wrong with a
@@ -53,11 +57,21 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	}
 	b := &built{text: src}
 	co.Check = func(c *config.Config) (err error) {
-		b.chains, err = extprocsvc.Build(c)
+		if s.alone != nil {
+			b.chains, err = extprocsvc.BuildAlone(c, *s.alone)
+		} else {
+			b.chains, err = extprocsvc.Build(c)
+		}
 		return err
 	}
 	if b.config, err = config.Parse(s.path, src, co); err != nil {
 		return nil, err
+	}
+	b.digest = hex.EncodeToString(hash.Sum(nil))[:16]
+	if s.alone != nil {
+		// That nothing of the file leads to a profile is as it should be.
+		b.config.Warnings = slices.DeleteFunc(b.config.Warnings, func(w *config.Error) bool { return w.Kind == config.Unreachable })
+		return b, nil
 	}
 	to.RouteChain = func(r *config.Route) *translator.Chain { return chainOf(b.chains.ForRoute(r)) }
 	to.ListenerChain = func(l *config.Listener) *translator.Chain { return chainOf(b.chains.ForListener(l)) }
@@ -68,7 +82,6 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	if b.snapshot, err = xds.NewSnapshot(b.resources); err != nil {
 		return nil, err
 	}
-	b.digest = hex.EncodeToString(hash.Sum(nil))[:16]
 	return b, nil
 }
 

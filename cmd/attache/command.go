@@ -33,6 +33,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"run", "control plane, ext_proc service and an Envoy: one command, one machine", runCommand},
 		{"serve", "control plane and ext_proc service; Envoys join over xDS", serveCommand},
+		{"extproc", "the ext_proc service alone, for an Envoy that somebody already runs", extProcCommand},
 		{"validate", "every mistake of a file, with its place", validateCommand},
 		{"convert", "F5's aigw.yaml in Attaché's form", convertCommand},
 		{"translate", "the Envoy resources that a file becomes, as YAML", translateCommand},

@@ -99,6 +99,8 @@ func TestAgreements(t *testing.T) {
 		{"the gRPC metadata that names the chain", translator.ChainMetadata, extprocsvc.MetadataKey},
 		{"the namespace of dynamic metadata", translator.MetadataNamespace, extprocsvc.MetadataNamespace},
 		{"the key of the chosen backend", translator.BackendKey, extprocsvc.BackendKey},
+		{"the gRPC metadata that names a profile", translator.ProfileMetadata, extprocsvc.ProfileKey},
+		{"the attribute with the name of the route", translator.RouteAttribute, extprocsvc.RouteAttribute},
 		{"the response header with the id", translator.IDHeader, extprocsvc.IDHeader},
 	} {
 		if w.envoy != w.service {

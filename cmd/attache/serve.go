@@ -15,10 +15,11 @@ import (
 // app is the composition root: the one place where the file, the chains, the
 // resources and the two services meet.
 type app struct {
-	path string
-	opts translator.Options
-	log  *slog.Logger
-	tell func(mistakes error) // reports those of a refused edit
+	path  string
+	alone *string // see source
+	opts  translator.Options
+	log   *slog.Logger
+	tell  func(mistakes error) // reports those of a refused edit
 
 	extproc *extprocsvc.Server
 	xds     *xds.Server
@@ -62,7 +63,7 @@ func newApp(path string, log *slog.Logger) *app {
 // apply is the whole reload story. Everything that may fail comes first and has
 // touched nothing that runs when it does.
 func (a *app) apply() error {
-	src := &source{path: a.path}
+	src := &source{path: a.path, alone: a.alone}
 	next, err := src.build(config.Options{}, a.opts)
 	a.setNamed(src.named)
 	if err == nil && a.check != nil {
@@ -87,7 +88,11 @@ func (a *app) apply() error {
 // go first: Envoy must never name a chain that the service does not know.
 func (a *app) install(next *built) (changed []string) {
 	a.extproc.Install(next.chains)
-	changed = a.xds.Publish(next.snapshot)
+	if a.alone == nil {
+		changed = a.xds.Publish(next.snapshot)
+	} else {
+		a.extproc.Forget(0) // who names a profile gets its current chain
+	}
 	next.resources = nil // the snapshot has their bytes
 	a.serving = next
 	return changed
@@ -101,6 +106,9 @@ func (a *app) commit(next *built) {
 	for _, w := range next.config.Warnings {
 		a.log.Warn(w.Msg, "place", w.Place())
 	}
+	if a.alone != nil {
+		a.keepText(next) // no Envoy is asked first
+	}
 	a.log.Info("configuration applied", "file", next.config.File, "hash", next.digest, "changed", len(changed))
 }
 
@@ -111,7 +119,7 @@ func (a *app) start() error {
 	if err == nil || !a.keep.exists() {
 		return err
 	}
-	kept, keptErr := (&source{path: a.keep.path()}).build(config.Options{}, a.opts)
+	kept, keptErr := (&source{path: a.keep.path(), alone: a.alone}).build(config.Options{}, a.opts)
 	if keptErr != nil {
 		return err
 	}

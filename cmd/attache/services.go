@@ -144,7 +144,8 @@ type services struct {
 
 	dialed   dialed
 	wasReady atomic.Bool
-	leaving  atomic.Bool
+	// leaving tells that the process is about to end.
+	leaving atomic.Bool
 }
 
 type address struct{ name, addr string }

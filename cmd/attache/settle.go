@@ -65,10 +65,15 @@ func (a *app) acknowledged(final bool) {
 	if a.settled(a.good.digest) {
 		a.rejected = rejection{}
 	}
-	if err := a.keep.save(a.good.text); err != nil {
+	a.keepText(a.good)
+	a.log.Info("the configuration is acknowledged", "hash", a.good.digest)
+}
+
+// keepText keeps a configuration for a restart.
+func (a *app) keepText(b *built) {
+	if err := a.keep.save(b.text); err != nil {
 		a.log.Error("the last good configuration cannot be kept for a restart", "error", err)
 	}
-	a.log.Info("the configuration is acknowledged", "hash", a.good.digest)
 }
 
 // settled forgets that a configuration was refused which is now in force. It

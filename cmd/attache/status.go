@@ -73,7 +73,10 @@ func printStatus(w io.Writer, r *statusReport) {
 			fmt.Fprintf(w, "  %s %s, %s: %s\n", refusing(nack), nack.Resource, nack.Place, nack.Message)
 		}
 	}
-	if len(r.XDS.Nodes) == 0 {
+	switch {
+	case r.Alone:
+		fmt.Fprintf(w, "ext_proc streams: %d open, %d so far\n", r.ExtProc.OpenStreams, r.ExtProc.StartedStreams)
+	case len(r.XDS.Nodes) == 0:
 		fmt.Fprintln(w, "no Envoy is connected")
 	}
 	for _, p := range r.Processors {
