@@ -47,6 +47,7 @@ fuzz: ## Run each fuzz target for FUZZTIME=20s
 .PHONY: update
 update: envoy ## Rewrite the goldens from what the program does now; read the diff
 	$(GO) test ./config ./translator ./envoy -update
+	$(GO) test ./e2e -run TestPrintedExamples -update
 	$(GO) test ./e2e -run TestEdits -update
 
 .PHONY: clean
