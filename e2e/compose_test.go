@@ -120,11 +120,10 @@ type containers struct {
 	file  *composeFile
 	paths map[string]string // mount point to directory of this machine
 	ports map[string]string
-	logs  map[string]*syncBuffer
 }
 
 func newContainers(t *testing.T, file *composeFile) *containers {
-	c := &containers{t: t, file: file, paths: map[string]string{}, ports: map[string]string{}, logs: map[string]*syncBuffer{}}
+	c := &containers{t: t, file: file, paths: map[string]string{}, ports: map[string]string{}}
 	// Sockets have short names: not below the test's own directory.
 	root, err := os.MkdirTemp("", "compose-")
 	if err != nil {
@@ -229,29 +228,48 @@ func (c *containers) start(service, program string) {
 	for k, v := range s.Environment {
 		cmd.Env = append(cmd.Env, k+"="+c.local(composeDefault.ReplaceAllString(v, "$1")))
 	}
-	log := &syncBuffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	c.logs[service] = log
+	background(c.t, service, cmd)
+}
+
+// daemon is a program that runs in the background.
+type daemon struct {
+	cmd   *exec.Cmd
+	log   *syncBuffer
+	ended chan struct{}
+}
+
+// background starts a program, which is ended with the test at the latest.
+func background(t *testing.T, name string, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	p := &daemon{cmd: cmd, log: &syncBuffer{}, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	ended := make(chan struct{})
 	go func() {
 		_ = cmd.Wait()
-		close(ended)
+		close(p.ended)
 	}()
-	c.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		if c.t.Failed() {
-			c.t.Logf("%s: %s", service, log)
+	t.Cleanup(func() {
+		p.end(10 * time.Second)
+		if t.Failed() {
+			t.Logf("%s: %s", name, p.log)
 		}
 	})
+	return p
+}
+
+// end asks the program to end, kills it if it does not in time, and returns its
+// exit code.
+func (p *daemon) end(within time.Duration) int {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // syncBuffer is what a program prints, readable while it runs.

@@ -258,7 +258,9 @@ func (s *Server) named(ctx context.Context, t *table) (*installed, error) {
 	name := refs[0][:max(strings.LastIndexByte(refs[0], '@'), 0)]
 	c := t.current[name]
 	if c == nil {
-		return nil, status.Error(codes.NotFound, "no chain of that name")
+		// Another replica, which has read a newer file, may have it: Envoy asks it
+		// when this one is unavailable.
+		return nil, status.Error(codes.Unavailable, "no chain of that name")
 	}
 	s.stale.Add(1)
 	if c.staleRef.CompareAndSwap(false, true) {

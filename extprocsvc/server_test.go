@@ -46,7 +46,7 @@ func TestInstallAndForget(t *testing.T) {
 	one, ref1 := build(t, "one")
 	two, ref2 := build(t, "two")
 	const model1, model2 = `the model gets {"model":"one"}`, `the model gets {"model":"two"}`
-	unknown := "error: rpc error: code = NotFound desc = no chain of that name"
+	unknown := "error: rpc error: code = Unavailable desc = no chain of that name"
 
 	ask(ref1, unknown)
 	server.Install(one)

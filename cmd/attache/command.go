@@ -38,6 +38,7 @@ func subcommands() []subcommand {
 		{"convert", "F5's aigw.yaml in Attaché's form", convertCommand},
 		{"translate", "the Envoy resources that a file becomes, as YAML", translateCommand},
 		{"bootstrap", "the Envoy bootstrap that joins serve", bootstrapCommand},
+		{"drain", "wait for SIGTERM, then for the clients of an Envoy to go elsewhere", drainCommand},
 		{"schema", "the JSON Schema of the file, for editors", schemaCommand},
 		{"status", "what is loaded and what each Envoy has acknowledged", statusCommand},
 		{"explain", "one decision: what ran, what it said, which line decided", explainCommand},

@@ -63,7 +63,7 @@ func TestArrows(t *testing.T) {
 // this command.
 func TestTestOnly(t *testing.T) {
 	for _, dep := range goList(t, "-deps", ".") {
-		for _, lib := range []string{"github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "testing"} {
+		for _, lib := range []string{"github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "go.uber.org/goleak", "k8s.io", "sigs.k8s.io", "testing"} {
 			if dep == lib || strings.HasPrefix(dep, lib+"/") {
 				t.Errorf("the program contains %s, which is for tests", dep)
 			}

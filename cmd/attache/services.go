@@ -267,8 +267,8 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	}
 
 	cancel(nil)
+	xdsServer.Stop() // first, so that Envoys get edits from another replica; its streams never end by themselves
 	stopGracefully(extProcServer, s.flags.drain)
-	xdsServer.Stop() // its streams never end by themselves
 	for _, h := range httpServers {
 		h.stop()
 	}
