@@ -170,11 +170,7 @@ func (g *regexGuard) process(ctx context.Context, doc *llm.Doc, scope config.Sco
 		if err := ctx.Err(); err != nil {
 			return Result{}, err
 		}
-		text := t.Unquoted(buf)
-		if len(text) > 0 && &text[0] != &t.Raw[0] {
-			buf = text
-		}
-		found = g.finder.Find(found[:0], text)
+		found = g.finder.Find(found[:0], t.Unquoted(&buf))
 		if len(found) > 0 && g.reject != nil {
 			return Result{Rejection: g.reject}, nil
 		}

@@ -118,12 +118,12 @@ func TestUnquoted(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	room := make([]byte, 3, 100)
-	if got := list[1].Unquoted(room); string(got) != "escaped" || &got[0] != &room[0] {
+	if got := list[1].Unquoted(&room); string(got) != "escaped" || &got[0] != &room[0] {
 		t.Errorf("got %q", got)
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		for x := range d.Texts() {
-			_ = x.Unquoted(room)
+			_ = x.Unquoted(&room)
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
@@ -158,7 +158,7 @@ func BenchmarkTexts(b *testing.B) {
 	room := make([]byte, 0, len(in))
 	for b.Loop() {
 		for t := range d.Texts() {
-			_ = t.Unquoted(room)
+			_ = t.Unquoted(&room)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"iter"
+	"slices"
 )
 
 // Kind is what a text is to the model.
@@ -63,13 +64,25 @@ type Text struct {
 	Role, Raw []byte
 }
 
-// Unquoted returns the text, in the room of buf if it has escapes. Otherwise it
-// is a part of the body. It is UTF-8; half of a surrogate pair is U+FFFD.
-func (t *Text) Unquoted(buf []byte) []byte {
+// Unquoted returns the text, in the room of buf if it has escapes and buf is not
+// nil; buf grows as needed. Otherwise it is a part of the body. It is UTF-8; half
+// of a surrogate pair is U+FFFD.
+func (t *Text) Unquoted(buf *[]byte) []byte {
 	if bytes.IndexByte(t.Raw, '\\') < 0 {
 		return t.Raw
 	}
-	return AppendUnquoted(buf[:0], t.Raw)
+	if buf == nil {
+		return AppendUnquoted(nil, t.Raw)
+	}
+	*buf = AppendUnquoted(slices.Grow((*buf)[:0], len(t.Raw)), t.Raw)
+	return *buf
+}
+
+// Operator tells whether the text belongs to a message of the operator. A role
+// that is written with escapes is not taken for his, so that the text is looked
+// at.
+func (t *Text) Operator() bool {
+	return string(t.Role) == "system" || string(t.Role) == "developer"
 }
 
 // Texts yields every text of the body that is not empty, in order, as it will

@@ -294,10 +294,7 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (result extprocsv
 		if err := ctx.Err(); err != nil {
 			return extprocsvc.Result{}, err
 		}
-		text := t.Unquoted(rm.text)
-		if len(text) > 0 && len(t.Raw) > 0 && &text[0] != &t.Raw[0] {
-			rm.text = text
-		}
+		text := t.Unquoted(&rm.text)
 		rm.found = p.finder.Find(rm.found[:0], text)
 		for _, x := range rm.found {
 			result.Tags = p.tag(result.Tags, x.Rule)

@@ -4,7 +4,6 @@
 package topicdetect
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -230,15 +229,10 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (result extprocsv
 			}
 			message, state = t.Message, 0
 		}
-		if p.skipSystem && (string(t.Role) == "system" || string(t.Role) == "developer") {
+		if p.skipSystem && t.Operator() {
 			continue
 		}
-		text := t.Raw
-		if bytes.IndexByte(text, '\\') >= 0 {
-			rd.text = llm.AppendUnquoted(slices.Grow(rd.text[:0], len(text)), text)
-			text = rd.text
-		}
-		for rd.scan.Reset(text); rd.scan.Next(); {
+		for rd.scan.Reset(t.Unquoted(&rd.text)); rd.scan.Next(); {
 			if state = p.word(state, &rd.scan); state != 0 {
 				p.note(rd, state)
 			}
