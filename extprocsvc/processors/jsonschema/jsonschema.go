@@ -216,8 +216,8 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 func (p *processor) texts(ctx context.Context, doc *llm.Doc, buffer *[]byte) (wrong string, err error) {
 	message := -1
 	for t := range doc.Texts() {
-		if len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
-			continue
+		if t.Message < 0 || len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
+			continue // what stands beside the messages is none
 		}
 		if t.Message != message {
 			if message >= 0 {

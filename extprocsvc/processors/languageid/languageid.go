@@ -4,7 +4,6 @@
 package languageid
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -121,34 +120,27 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 		}
 	}()
 	var v verdict
-	message := -1
+	g.begin()
+	message := -1 // what stands beside the messages counts as one more
 	for t := range doc.Texts() {
-		if p.skipSystem && (string(t.Role) == "system" || string(t.Role) == "developer") {
+		if p.skipSystem && t.Operator() {
 			continue
 		}
 		if t.Message != message {
-			if message >= 0 {
-				p.conclude(g, &v)
-			}
+			p.conclude(g, &v)
 			if err := ctx.Err(); err != nil {
 				return extprocsvc.Result{}, err
 			}
 			message = t.Message
 			g.begin()
 		}
-		text := t.Raw
-		if bytes.IndexByte(text, '\\') >= 0 {
-			g.text = llm.AppendUnquoted(slices.Grow(g.text[:0], len(text)), text)
-			text = g.text
-		}
+		text := t.Unquoted(&g.text)
 		g.read(text)
 		if p.code && !v.code {
 			v.code = isCode(text)
 		}
 	}
-	if message >= 0 {
-		p.conclude(g, &v)
-	}
+	p.conclude(g, &v)
 	return p.result(&v), nil
 }
 

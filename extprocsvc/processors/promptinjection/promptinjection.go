@@ -4,9 +4,7 @@
 package promptinjection
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/attache-dev/attache/config"
@@ -91,10 +89,11 @@ func (p *processor) detect(ctx context.Context, prompt *llm.Doc) (bool, error) {
 			judges.Put(j)
 		}
 	}()
-	message := -1
+	j.begin(false)
+	message := -1 // what stands beside the messages counts as one more
 	for t := range prompt.Texts() {
 		if t.Message != message {
-			if message >= 0 && p.reached(j) {
+			if p.reached(j) {
 				return true, nil
 			}
 			if err := ctx.Err(); err != nil {
@@ -103,17 +102,12 @@ func (p *processor) detect(ctx context.Context, prompt *llm.Doc) (bool, error) {
 			message = t.Message
 			j.begin(isData(t.Role))
 		}
-		if p.skipSystem && isSystem(t.Role) {
+		if p.skipSystem && t.Operator() {
 			continue
 		}
-		text := t.Raw
-		if bytes.IndexByte(text, '\\') >= 0 {
-			j.text = llm.AppendUnquoted(slices.Grow(j.text[:0], len(text)), text)
-			text = j.text
-		}
-		j.read(text)
+		j.read(t.Unquoted(&j.text))
 	}
-	return message >= 0 && p.reached(j), nil
+	return p.reached(j), nil
 }
 
 // reached tells whether the message that was judged counts as an attack.
@@ -121,10 +115,6 @@ func (p *processor) reached(j *judge) bool { return j.end() >= p.threshold-round
 
 // rounding is what the sums of weights may be off.
 const rounding = 1e-9
-
-// isSystem tells whether a message is the operator's. A role that is written
-// with escapes is not taken for one, so that the message is looked at.
-func isSystem(role []byte) bool { return string(role) == "system" || string(role) == "developer" }
 
 // isData tells whether a message holds what a tool has found.
 func isData(role []byte) bool { return string(role) == "tool" || string(role) == "function" }

@@ -3,9 +3,7 @@
 package repetitiondetect
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/attache-dev/attache/config"
@@ -91,10 +89,12 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 			counters.Put(c)
 		}
 	}()
+	c.begin()
 	message := -1
 	for t := range doc.Texts() {
-		if t.Message != message {
-			if message >= 0 && c.end(p.minWords) > p.maxRatio {
+		// Each text beside the messages counts by itself: tools resemble each other.
+		if t.Message != message || message < 0 {
+			if c.end(p.minWords) > p.maxRatio {
 				return p.found, nil
 			}
 			if err := ctx.Err(); err != nil {
@@ -103,14 +103,9 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 			message = t.Message
 			c.begin()
 		}
-		text := t.Raw
-		if bytes.IndexByte(text, '\\') >= 0 {
-			c.text = llm.AppendUnquoted(slices.Grow(c.text[:0], len(text)), text)
-			text = c.text
-		}
-		c.read(text)
+		c.read(t.Unquoted(&c.text))
 	}
-	if message >= 0 && c.end(p.minWords) > p.maxRatio {
+	if c.end(p.minWords) > p.maxRatio {
 		return p.found, nil
 	}
 	return extprocsvc.Result{}, nil
