@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/attache-dev/attache/extprocsvc/inflate"
 )
 
 // A head is what the headers of a request tell about the rest of it.
@@ -17,8 +19,8 @@ type head struct {
 	// bodies, whether it has a body or not; body is why its body cannot be
 	// read.
 	refused, body *refusal
-	// encoded tells that the body has a content-encoding.
-	encoded bool
+	// codings are the encodings of the body that can be undone.
+	codings []string
 	headers []*corev3.HeaderValue
 	// pseudoLast tells that a pseudo header follows an ordinary one: the peer
 	// is agentgateway, not Envoy.
@@ -29,12 +31,20 @@ type head struct {
 // a second content-type must not hide what the first one says.
 func readHead(headers []*corev3.HeaderValue) head {
 	h := head{bytes: -1, headers: headers}
+	encoded := false
 	for i, kv := range headers {
 		key := kv.GetKey()
 		if len(key) > 0 && key[0] == ':' && i > 0 && !strings.HasPrefix(headers[i-1].GetKey(), ":") {
 			h.pseudoLast = true
 		}
 		h.read(key, valueOf(kv))
+		encoded = encoded || key == encodingHeader
+	}
+	if encoded {
+		var ok bool
+		if h.codings, ok = inflate.Codings(h.values(encodingHeader)...); !ok {
+			h.body = compressed
+		}
 	}
 	return h
 }
@@ -94,10 +104,6 @@ func (h *head) read(key string, value []byte) {
 			h.refused = grpcCall
 		case !isJSON(string(value)):
 			h.body = notJSON
-		}
-	case "content-encoding":
-		if v := strings.TrimSpace(string(value)); v != "" && !strings.EqualFold(v, "identity") {
-			h.body, h.encoded = compressed, true
 		}
 	}
 }

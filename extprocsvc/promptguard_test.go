@@ -315,7 +315,8 @@ func TestUnreadable(t *testing.T) {
 		request    extproctest.Message
 	}{
 		{"a form", "unsupported_media_type", "415", form("content-type", "application/x-www-form-urlencoded")},
-		{"gzip", "unsupported_content_encoding", "415", form("content-type", "application/json", "content-encoding", "gzip")},
+		{"an encoding", "unsupported_content_encoding", "415", form("content-type", "application/json", "content-encoding", "compress")},
+		{"no gzip", "invalid_content_encoding", "400", form("content-type", "application/json", "content-encoding", "gzip")},
 		{"gRPC", "unsupported_media_type", "415", form("content-type", "application/grpc")},
 		{"an upgrade", "unsupported_upgrade", "415", form("upgrade", "websocket")},
 		{"no JSON", "invalid_json", "400", undeclared("a=b&c=d")},

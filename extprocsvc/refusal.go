@@ -11,6 +11,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/extprocsvc/inflate"
 )
 
 // A refusal ends a request with an answer of our own.
@@ -52,7 +53,8 @@ var (
 	needsBody = invalid(400, "missing_body", "this route needs a request with a JSON body")
 
 	notJSON    = invalid(415, "unsupported_media_type", "this route accepts bodies of content-type application/json in UTF-8 only")
-	compressed = invalid(415, "unsupported_content_encoding", "this route accepts bodies without content-encoding only")
+	compressed = invalid(415, "unsupported_content_encoding", "this route accepts the content-encodings gzip, deflate, br and zstd only")
+	corrupt    = invalid(400, "invalid_content_encoding", "the request body is not what its content-encoding says")
 	chatOnly   = invalid(415, "unsupported_api", "a processor of this route understands chat completions only")
 	upgrade    = invalid(415, "unsupported_upgrade", "this route does not accept upgrades")
 	grpcCall   = invalid(415, "unsupported_media_type", "this route does not accept gRPC")
@@ -83,6 +85,28 @@ func fault(status uint32, kind, code, message string) *refusal {
 
 func tooLarge(limit int64) *refusal {
 	return invalid(413, "body_too_large", "the request body is larger than %d bytes", limit)
+}
+
+// unheld is the refusal of a request whose body could not be held.
+func (s *stream) unheld(err error) *refusal {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge(s.server.maxBody.Load())
+	case errors.Is(err, errOverBudget):
+		return overBudget
+	}
+	return corrupt
+}
+
+// unheldResponse is the same for its answer.
+func unheldResponse(err error) *refusal {
+	switch {
+	case errors.Is(err, errTooLarge), errors.Is(err, inflate.ErrTooLarge):
+		return largeResponse
+	case errors.Is(err, errOverBudget):
+		return overBudget
+	}
+	return unreadableResponse
 }
 
 func badJSON(err error) *refusal {

@@ -1,6 +1,7 @@
 package extprocsvc
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,6 +39,7 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	case s.answer.bytes > s.server.maxBody.Load():
 		return s.unseen(largeResponse, nil)
 	}
+	s.result.open(s.server, s.answer.codings)
 	if s.reply = s.response.state; s.reply == waiting {
 		return false, s.conn.Send(passResponseHeaders)
 	}
@@ -45,7 +47,8 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 }
 
 // unseen ends a response that no stage can look at; a profile that is only
-// observed lets it pass, with what is held of it.
+// observed lets it pass as it came: what is held of it, and a chunk behind that;
+// nil where nothing came yet.
 func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err error) {
 	switch {
 	case s.passesUnread():
@@ -66,7 +69,7 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 		s.release()
 		return err != nil, err
 	}
-	held := append(s.result.bytes[:len(s.result.bytes):len(s.result.bytes)], chunk.GetBody()...)
+	held := append(slices.Clip(s.result.asItCame()), chunk.GetBody()...)
 	err = s.stream(held, chunk.GetEndOfStream(), s.chunk.responseChunk)
 	s.release()
 	return err != nil, err
@@ -82,8 +85,8 @@ func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
 	case gone:
 		return false, nil // it was broken off
 	case holding, waiting:
-		if refused := s.result.add(s.server, m.GetBody(), s.answer.bytes, largeResponse); refused != nil {
-			return s.unseen(refused, m)
+		if err := s.result.add(s.server, m.GetBody(), s.answer.bytes); err != nil {
+			return s.unseen(unheldResponse(err), m)
 		}
 		switch {
 		case s.reply == waiting:
@@ -117,13 +120,16 @@ func (s *stream) onResponseTrailers() (done bool, err error) {
 // sendResponse decides about a response that was held and sends it on behind
 // its headers.
 func (s *stream) sendResponse(end bool) (done bool, err error) {
+	if err := s.result.end(s.server); err != nil {
+		return s.unseen(unheldResponse(err), &extprocv3.HttpBody{EndOfStream: end})
+	}
 	if refused, err := s.decideResponse(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
 	body := s.edited(&s.done, s.result.bytes)
 	set, remove := contentLength(released(end), s.answer.length, len(body))
 	s.reply = passing
-	if err := s.conn.Send(responseHeaders(set, remove, s.metadata())); err != nil {
+	if err := s.conn.Send(responseHeaders(set, s.result.bare(remove), s.metadata())); err != nil {
 		return true, err
 	}
 	err = s.stream(body, end, s.chunk.responseChunk)
@@ -133,14 +139,17 @@ func (s *stream) sendResponse(end bool) (done bool, err error) {
 
 // replaceResponse decides about a response that Envoy holds in its buffer.
 func (s *stream) replaceResponse(end bool) (done bool, err error) {
+	if err := s.result.end(s.server); err != nil {
+		return s.unseen(unheldResponse(err), nil)
+	}
 	if refused, err := s.decideResponse(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
 	s.reply = passing
-	if s.done.Changed() {
+	if s.done.Changed() || s.result.encoded() {
 		body := s.edited(&s.done, s.result.bytes)
 		set, remove := contentLength(released(end), s.answer.length, len(body))
-		err = s.conn.Send(wholeResponse(body, set, remove, s.metadata()))
+		err = s.conn.Send(wholeResponse(body, set, s.result.bare(remove), s.metadata()))
 	} else {
 		err = s.conn.Send(wholeResponse(nil, nil, nil, s.metadata()))
 	}

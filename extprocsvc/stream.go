@@ -191,6 +191,7 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	case s.head.bytes > s.server.maxBody.Load():
 		return s.unread(tooLarge(s.server.maxBody.Load()), end)
 	}
+	s.body.open(s.server, s.head.codings)
 	if s.state = s.request.state; s.state == waiting {
 		return false, s.conn.Send(s.headers.with(s.plain(nil), s.dropped(nil), nil, false))
 	}
@@ -267,24 +268,21 @@ func (s *stream) dropped(remove []string) []string {
 }
 
 // keptHeaders describe the body, the connection or the request itself.
-var keptHeaders = set("host", "content-type", "content-length", "transfer-encoding", "te", "trailer", "expect", "accept", "x-request-id", "x-forwarded-proto")
+var keptHeaders = set("host", "content-type", "content-length", encodingHeader, "transfer-encoding", "te", "trailer", "expect", "accept", "x-request-id", "x-forwarded-proto")
 
 func (s *stream) onBody(m *extprocv3.HttpBody) (done bool, err error) {
 	switch s.state {
 	case fresh:
 		return s.headless(func() (bool, error) { return s.onBody(m) })
 	case holding, waiting:
-		if refused := s.body.add(s.server, m.GetBody(), s.head.bytes, tooLarge(s.server.maxBody.Load())); refused != nil {
-			if refused != overBudget && s.mayPassUnread() {
-				s.record.Unread = refused.code
-				return s.passLarge(m)
-			}
-			return s.refuse(refused)
+		end := m.GetEndOfStream()
+		if err := s.body.add(s.server, m.GetBody(), s.head.bytes); err != nil {
+			return s.passUnheld(err, m.GetBody(), end)
 		}
-		if s.state == waiting {
-			return s.replace(m.GetEndOfStream())
-		}
-		if m.GetEndOfStream() {
+		switch {
+		case s.state == waiting:
+			return s.replace(end)
+		case end:
 			return s.send(true)
 		}
 		return false, nil
@@ -362,7 +360,7 @@ func (s *stream) release() {
 	s.releaseRequest()
 	s.result.release(s.server)
 	if s.live != nil {
-		s.server.held.Add(-s.live.held)
+		s.live.release(s.server)
 		s.live = nil
 	}
 	s.done.Reset()
@@ -393,12 +391,15 @@ const chunkSize = 256 << 10
 // send decides about a body that was held and sends it on behind its headers.
 // end tells that nothing follows the body.
 func (s *stream) send(end bool) (done bool, err error) {
+	if err := s.body.end(s.server); err != nil {
+		return s.passUnheld(err, nil, end)
+	}
 	if refused, err := s.decide(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
 	body := s.edited(&s.doc, s.body.bytes)
 	set, remove := contentLength(released(end), s.head.length, len(body))
-	if err := s.approve(set, remove); err != nil {
+	if err := s.approve(set, s.body.bare(remove)); err != nil {
 		return true, err
 	}
 	if err := s.stream(body, end, s.chunk.requestChunk); err != nil {
@@ -426,15 +427,19 @@ func (s *stream) stream(body []byte, end bool, reply func([]byte, bool) *extproc
 
 // replace decides about a body that Envoy holds in its buffer.
 func (s *stream) replace(end bool) (done bool, err error) {
+	if err := s.body.end(s.server); err != nil {
+		return s.passUnheld(err, nil, end)
+	}
 	if refused, err := s.decide(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
 	var body []byte
 	var set []*corev3.HeaderValueOption
 	var remove []string
-	if s.doc.Changed() {
+	if s.doc.Changed() || s.body.encoded() {
 		body = s.edited(&s.doc, s.body.bytes)
 		set, remove = contentLength(released(end), s.head.length, len(body))
+		remove = s.body.bare(remove)
 	}
 	if s.choice != "" {
 		remove = append(remove[:len(remove):len(remove)], choiceHeader)

@@ -3,10 +3,12 @@ package extprocsvc
 import (
 	"errors"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/attache-dev/attache/extprocsvc/events"
+	"github.com/attache-dev/attache/extprocsvc/inflate"
 )
 
 // A streaming is a streamed answer while it is guarded.
@@ -14,12 +16,31 @@ type streaming struct {
 	flow  *events.Flow
 	steps []*guarding
 	held  int64 // what it takes of the server's budget
+	// decoder undoes the encodings; nil for an answer that has none.
+	decoder *inflate.Decoder
+	// free tells that the steps do not look any more.
+	free bool
+	// onlyLooks tells that the answer passes as it comes, encodings included.
+	onlyLooks bool
+
+	// What becomes of the chunk at hand.
+	out     []byte
+	refused *refusal
+	err     error
+}
+
+// release gives everything back.
+func (l *streaming) release(s *Server) {
+	s.held.Add(-l.held)
+	if l.decoder != nil {
+		l.decoder.Stop()
+	}
 }
 
 // isEvents tells whether the body is a stream of events that can be read.
 func (h *head) isEvents() bool {
 	types := h.values("content-type")
-	if len(types) != 1 || h.encoded || h.refused != nil {
+	if len(types) != 1 || h.body == compressed || h.refused != nil {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(types[0])
@@ -66,29 +87,33 @@ func (s *stream) beginStream() (done bool, err error) {
 	})
 	s.releaseRequest()
 	s.reply = flowing
+	if codings := s.answer.codings; len(codings) > 0 {
+		s.live.decoder, s.live.onlyLooks = inflate.New(codings, s.server.maxBody.Load()), s.observing()
+	}
+	if s.live.onlyLooks {
+		return false, s.conn.Send(responseHeaders(nil, nil, s.metadata()))
+	}
 	_, remove := contentLength(streamed, s.answer.length, 0)
+	if s.live.decoder != nil {
+		remove = append(slices.Clip(remove), encodingHeader)
+	}
 	return false, s.conn.Send(responseHeaders(nil, remove, s.metadata()))
 }
 
 // flow takes a chunk of a streamed answer and sends on what is decided.
 func (s *stream) flow(chunk []byte, end bool) (done bool, err error) {
 	began := time.Now()
-	out, broken := s.live.flow.Write(s.out[:0], chunk)
-	if broken == nil && end {
-		out, broken = s.live.flow.Close(out)
-	}
-	refused := s.weigh(broken)
+	out, refused, err := s.pour(chunk, end)
 	s.record.Duration += time.Since(began)
-	s.record.Tags = s.run.tags
 	switch {
-	case refused != nil && !s.tolerates(refused):
-		return s.breakOff(refused, out, true)
+	case err != nil:
+		return true, err
 	case refused != nil:
-		out = s.live.flow.Rest(out)
-		s.reply = passing
+		return s.breakOff(refused, out, true)
 	}
 	s.keepRoom(out)
-	if s.reply == passing || end {
+	over := end || s.live.over()
+	if over {
 		s.account()
 	}
 	if len(out) > 0 || end {
@@ -98,12 +123,87 @@ func (s *stream) flow(chunk []byte, end bool) (done bool, err error) {
 		}
 		err = s.conn.Send(m)
 	}
-	if s.reply == passing || end {
+	if over {
 		s.reply = passing
 		s.release()
 	}
 	return err != nil, err
 }
+
+// pour runs a chunk, or the end, through the steps. out is what is to be sent on:
+// of a chunk that becomes much, the last part. refused is why the answer ends
+// here, and err that of the connection.
+func (s *stream) pour(chunk []byte, end bool) (out []byte, refused *refusal, err error) {
+	l := s.live
+	l.out = s.out[:0]
+	broken := l.decode(chunk, end, s.look)
+	if end && broken == nil && !l.free {
+		l.out, broken = l.flow.Close(l.out)
+		broken = s.settle(broken)
+	}
+	if broken != nil && l.refused == nil && l.err == nil { // the encoding is at fault
+		l.refused = unheldResponse(broken)
+		if l.onlyLooks && s.tolerates(l.refused) {
+			l.refused, l.free = nil, true
+		}
+	}
+	s.record.Tags = s.run.tags
+	if l.onlyLooks {
+		l.out = append(l.out[:0], chunk...)
+	}
+	return l.out, l.refused, l.err
+}
+
+// look runs a part of the answer through the steps.
+func (s *stream) look(piece []byte) (broken error) {
+	l := s.live
+	if l.free {
+		l.out = append(l.out, piece...)
+	} else {
+		l.out, broken = l.flow.Write(l.out, piece)
+		broken = s.settle(broken)
+	}
+	switch {
+	case l.onlyLooks:
+		l.out = l.out[:0]
+	case l.decoder != nil && len(l.out) >= chunkSize && broken == nil:
+		l.err = s.conn.Send(s.chunk.responseChunk(l.out, false))
+		l.out, broken = l.out[:0], l.err
+	}
+	return broken
+}
+
+// settle notes why an answer has to be broken off, or lets the rest of it pass.
+func (s *stream) settle(broken error) error {
+	l := s.live
+	r := s.weigh(broken)
+	switch {
+	case r == nil:
+		return nil
+	case s.tolerates(r):
+		l.out, l.free = l.flow.Rest(l.out), true
+		return nil
+	}
+	l.refused = r
+	return errRefused
+}
+
+// errRefused ends the reading of a chunk.
+var errRefused = errors.New("refused")
+
+// decode hands a chunk on without its encodings.
+func (l *streaming) decode(chunk []byte, end bool, look func([]byte) error) error {
+	if l.decoder == nil {
+		return look(chunk)
+	}
+	if err := l.decoder.Write(chunk, look); err != nil || !end {
+		return err
+	}
+	return l.decoder.Close(look)
+}
+
+// over tells that what is still to come passes as it comes.
+func (l *streaming) over() bool { return l.free && (l.decoder == nil || l.onlyLooks) }
 
 // tolerates tells whether what is left of an answer passes that a refusal is
 // for, and notes why.
@@ -128,16 +228,15 @@ func (s *stream) keepRoom(out []byte) {
 
 // flowEnd is the end of a streamed answer that trailers follow.
 func (s *stream) flowEnd() (done bool, err error) {
-	out, broken := s.live.flow.Close(s.out[:0])
-	s.record.Tags = s.run.tags
-	switch refused := s.weigh(broken); {
-	case refused != nil && !s.tolerates(refused):
+	out, refused, err := s.pour(nil, true)
+	switch {
+	case err != nil:
+		return true, err
+	case refused != nil:
 		if done, err = s.breakOff(refused, out, false); err != nil {
 			return done, err
 		}
 		return false, s.conn.Send(passResponseTrailers)
-	case refused != nil:
-		out = s.live.flow.Rest(out)
 	}
 	s.account()
 	if len(out) > 0 {
@@ -158,6 +257,9 @@ func (s *stream) weigh(broken error) *refusal {
 	switch l := s.live; {
 	case broken == nil:
 		held := int64(l.flow.Held())
+		if l.decoder != nil {
+			held += l.decoder.Held()
+		}
 		if s.server.held.Add(held-l.held) > s.server.budget && held > l.held {
 			l.held = held
 			return overBudget

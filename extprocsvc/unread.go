@@ -1,9 +1,5 @@
 package extprocsvc
 
-import (
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-)
-
 // mayPassUnread tells whether a request that cannot be read may pass: all that
 // would read it says so. The settings of a backend are not optional.
 func (s *stream) mayPassUnread() bool {
@@ -33,10 +29,15 @@ func (s *stream) unread(r *refusal, end bool) (done bool, err error) {
 	return s.pass(end)
 }
 
-// passLarge lets a request pass whose body is longer than what is held: what is
-// held of it, and the chunk that was too much.
-func (s *stream) passLarge(m *extprocv3.HttpBody) (done bool, err error) {
-	held, end := s.body.bytes, m.GetEndOfStream()
+// passUnheld refuses a request whose body cannot be held, or lets it pass as it
+// came: what is held of it, and the chunk that was too much.
+func (s *stream) passUnheld(why error, chunk []byte, end bool) (done bool, err error) {
+	refused := s.unheld(why)
+	if refused == overBudget || !s.mayPassUnread() {
+		return s.refuse(refused)
+	}
+	s.record.Unread = refused.code
+	held := s.body.asItCame()
 	s.body.bytes = nil // not to be looked at
 	if s.state == waiting {
 		return s.replace(end)
@@ -51,7 +52,7 @@ func (s *stream) passLarge(m *extprocv3.HttpBody) (done bool, err error) {
 	for _, part := range []struct {
 		bytes []byte
 		end   bool
-	}{{held, false}, {m.GetBody(), end}} {
+	}{{held, false}, {chunk, end}} {
 		if err := s.stream(part.bytes, part.end, s.chunk.requestChunk); err != nil {
 			return true, err
 		}
