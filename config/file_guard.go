@@ -79,7 +79,7 @@ type fileResponseGuards struct {
 	// /response with the choices, within 10 seconds.
 	// Envoy: our ext_proc service.
 	// Differs: a service that replaces messages must give as many of them as it
-	// got, in the same order. Streamed answers are refused with streaming: Enabled.
+	// got, in the same order.
 	Webhook *fileWebhookGuard `yaml:"webhook"`
 	// BedrockGuardrails asks Amazon.
 	BedrockGuardrails *fileBedrockGuard `yaml:"bedrockGuardrails,notyet"`

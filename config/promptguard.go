@@ -124,11 +124,6 @@ func (r *resolver) promptGuard(path string, f *filePromptGuard) *PromptGuard {
 	case len(g.Response) > 0 && !g.Streams:
 		r.warnf(path, Unreachable, "as in agentgateway, answers that are streamed are not looked at; write streaming: Enabled to guard them too")
 	}
-	for _, w := range g.Response {
-		if g.Streams && w.Webhook != nil {
-			r.errorf(w.Path+".webhook", Unsupported, "a webhook cannot look at streamed answers yet; write streaming: Disabled, or take it out")
-		}
-	}
 	return g
 }
 

@@ -36,6 +36,9 @@ type Record struct {
 	// Unheard tells that Envoy took no answer (observability_mode): the verdict
 	// had no effect.
 	Unheard bool `json:"unheard,omitempty"`
+	// Collected tells that a streamed answer was held until it was complete, since
+	// a step had to see the whole of it.
+	Collected bool `json:"collected,omitempty"`
 	// Tags are those that were gathered, "key:value".
 	Tags []string `json:"tags,omitempty"`
 	// Steps are those that ran, in step order.

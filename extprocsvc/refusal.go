@@ -70,10 +70,10 @@ var (
 	modelNotSpecified = fault(400, "invalid_request_error", "model_not_specified", "model not specified")
 
 	noService = broken(503, "no_service", "no service of this route is for this request")
-	noStream  = fault(400, "invalid_request_error", "stream_not_supported", "this route inspects responses as a whole and does not stream; set stream to false")
 
 	unreadableResponse = broken(502, "unreadable_response", "the gateway cannot read the model's response")
 	largeResponse      = broken(502, "response_too_large", "the model's response is too large")
+	lateResponse       = broken(504, "response_timeout", "the model's response is checked as a whole, and takes too long")
 )
 
 // fault is a refusal whose message needs no formatting.

@@ -1,6 +1,7 @@
 package extprocsvc
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -30,17 +31,22 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 		s.release()
 		return false, s.conn.Send(passResponseHeaders)
 	}
-	if s.canStream() && s.answer.isEvents() {
+	events := s.answer.isEvents()
+	if events && s.canStream() {
 		return s.beginStream()
 	}
 	switch {
-	case s.answer.refused != nil, s.answer.body != nil, s.answer.first("content-type") == "":
+	case s.answer.refused != nil, s.answer.body != nil && !events, s.answer.first("content-type") == "":
 		return s.unseen(unreadableResponse, nil)
 	case s.answer.bytes > s.server.maxBody.Load():
 		return s.unseen(largeResponse, nil)
 	}
 	s.result.open(s.server, s.answer.codings)
-	if s.reply = s.response.state; s.reply == waiting {
+	s.reply = s.response.state
+	if events {
+		s.collect()
+	}
+	if s.reply != holding {
 		return false, s.conn.Send(passResponseHeaders)
 	}
 	return false, nil
@@ -84,6 +90,8 @@ func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
 		return s.flow(m.GetBody(), m.GetEndOfStream())
 	case gone:
 		return false, nil // it was broken off
+	case copying:
+		return s.copy(m)
 	case holding, waiting:
 		if err := s.result.add(s.server, m.GetBody(), s.answer.bytes); err != nil {
 			return s.unseen(unheldResponse(err), m)
@@ -109,6 +117,11 @@ func (s *stream) onResponseTrailers() (done bool, err error) {
 		return s.flowEnd()
 	case gone:
 		return false, nil
+	case copying:
+		if err := s.copied(); err != nil {
+			return true, err
+		}
+		return false, s.conn.Send(responseTrailers(s.metadata()))
 	case holding:
 		if done, err := s.sendResponse(false); done || err != nil {
 			return done, err
@@ -126,7 +139,7 @@ func (s *stream) sendResponse(end bool) (done bool, err error) {
 	if refused, err := s.decideResponse(); refused != nil || err != nil {
 		return s.refuseOr(refused, err)
 	}
-	body := s.edited(&s.done, s.result.bytes)
+	body := s.finished()
 	set, remove := contentLength(released(end), s.answer.length, len(body))
 	s.reply = passing
 	if err := s.conn.Send(responseHeaders(set, s.result.bare(remove), s.metadata())); err != nil {
@@ -147,7 +160,7 @@ func (s *stream) replaceResponse(end bool) (done bool, err error) {
 	}
 	s.reply = passing
 	if s.done.Changed() || s.result.encoded() {
-		body := s.edited(&s.done, s.result.bytes)
+		body := s.finished()
 		set, remove := contentLength(released(end), s.answer.length, len(body))
 		err = s.conn.Send(wholeResponse(body, set, s.result.bare(remove), s.metadata()))
 	} else {
@@ -157,15 +170,34 @@ func (s *stream) replaceResponse(end bool) (done bool, err error) {
 	return err != nil, err
 }
 
-// decideResponse runs the response stages.
-func (s *stream) decideResponse() (refused *refusal, err error) {
-	began := time.Now()
+// scanResponse reads a response that is complete.
+func (s *stream) scanResponse() error {
+	if s.collecting.on {
+		return s.gather()
+	}
 	// Without a request to tell, nobody knows more than that it is no chat.
 	as := llm.ChatCompletion
 	if d := s.doc.Dialect(); d != nil {
 		as = d.Answer()
 	}
-	if scanErr := s.done.Scan(as, s.result.bytes); scanErr == nil {
+	return s.done.Scan(as, s.result.bytes)
+}
+
+// finished is the response as the stages have left it.
+func (s *stream) finished() []byte {
+	body := s.edited(&s.done, s.result.bytes)
+	if a := s.collecting.answer; a != nil && s.done.Changed() {
+		return a.Stream(body)
+	}
+	return body
+}
+
+// decideResponse runs the response stages.
+func (s *stream) decideResponse() (refused *refusal, err error) {
+	began := time.Now()
+	if scanErr := s.scanResponse(); errors.Is(scanErr, errOverBudget) {
+		refused = overBudget
+	} else if scanErr == nil {
 		r := &s.run
 		r.response, r.prompt, r.doc, r.unread = true, r.doc, &s.done, s.passesUnread()
 		if s.guard != nil {

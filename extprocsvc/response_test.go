@@ -126,7 +126,7 @@ func TestResponseStages(t *testing.T) {
 			answer("500", "text/plain", "oops!"), "oops!",
 		},
 		{
-			"a stream is never let pass", replies("", `
+			"a stream of nothing", replies("", `
   - {name: s, steps: [{name: p}]}`, tag, `{name: p, type: replier}`),
 			answer("200", "text/event-stream", "data: [DONE]\n\n"),
 			`502 {"error":{"message":"the gateway cannot read the model's response","type":"server_error","param":null,"code":"unreadable_response"}}`,
@@ -194,10 +194,6 @@ func TestResponseStagesNeedToSeeEverything(t *testing.T) {
 		{"no response headers", headless, `{"messages":[]}`, ok, failure(500, hidden+"response_header_mode SKIP", "misconfigured")},
 		{"no response headers, buffered", headlessBuffered, `{"messages":[]}`, ok, failure(500, hidden+"response_header_mode SKIP", "misconfigured")},
 		{"no response body", blind, `{"messages":[]}`, ok, failure(500, hidden+"response_body_mode NONE", "misconfigured")},
-		{
-			"a stream is asked for", full, `{"stream":true,"messages":[]}`, ok,
-			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported"),
-		},
 		{"too large", full, `{"messages":[]}`, large, failure(502, "the model's response is too large", "response_too_large")},
 	} {
 		if out, err := c.f.Do(t.Context(), s.client, extproctest.Post(c.body), c.answer); err != nil || out.String() != c.want {

@@ -43,6 +43,10 @@ type Options struct {
 	HeldBudget int64
 	// StepTimeout is the time a processor has for one request. Default 5 s.
 	StepTimeout time.Duration
+	// CollectTimeout is the time that a streamed answer may take from its headers
+	// to its end where a step has to see the whole of it; then it is refused with
+	// 504. Default 5 minutes.
+	CollectTimeout time.Duration
 	// MaxStreams bounds the requests that are in hand at a time; one more is
 	// answered by Envoy's failure mode. Default: no bound.
 	MaxStreams int64
@@ -63,9 +67,11 @@ type Server struct {
 	maxBodyElse int64        // where the configuration says nothing
 	budget      int64
 	stepTimeout time.Duration
-	decided     func(*Record)
-	maxStreams  int64
-	assumed     extprocfilterv3.ProcessingMode_BodySendMode
+	// collectTimeout is Options.CollectTimeout.
+	collectTimeout time.Duration
+	decided        func(*Record)
+	maxStreams     int64
+	assumed        extprocfilterv3.ProcessingMode_BodySendMode
 
 	install sync.Mutex // held by those who replace chains
 	chains  atomic.Pointer[table]
@@ -104,9 +110,11 @@ func NewServer(o Options) *Server {
 		maxBodyElse: o.MaxBody,
 		budget:      o.HeldBudget,
 		stepTimeout: o.StepTimeout,
-		decided:     o.Decided,
-		maxStreams:  o.MaxStreams,
-		assumed:     o.AssumeBodyMode,
+
+		collectTimeout: cmp.Or(o.CollectTimeout, 5*time.Minute),
+		decided:        o.Decided,
+		maxStreams:     o.MaxStreams,
+		assumed:        o.AssumeBodyMode,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -29,6 +29,7 @@ const (
 	holding              // full duplex: the reply to the headers waits for the whole body
 	waiting              // buffered: the headers were let pass, the body is to come in one piece
 	flowing              // a streamed answer: events are passed on as the steps let them
+	copying              // a streamed answer: it passes, and a copy waits for its end
 	passing              // decided: the rest is passed on as it comes
 	gone                 // somebody else answered the request; there is nobody to reply to
 )
@@ -73,6 +74,7 @@ type stream struct {
 	profile      *profile
 	body, result held       // of the request, of the response
 	live         *streaming // of a response that is a stream of events
+	collecting   collecting // of one that has to be complete first
 	doc, done    llm.Doc
 	out          []byte // room for edited bodies
 	fields, wire []byte // room for metadata
@@ -101,7 +103,13 @@ const maxKept = 64 << 10
 // nothing that is still to come needs an answer.
 func (s *stream) serve() error {
 	for first := true; ; first = false {
-		m, err := s.conn.Recv()
+		m, err := s.recv()
+		if errors.Is(err, errLate) {
+			if done, err := s.unseen(lateResponse, &extprocv3.HttpBody{}); done || err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -497,15 +505,6 @@ func (s *stream) judge() (refused *refusal, err error) {
 		s.run.doc = &s.doc
 		model, _ = s.doc.Model()
 		named = s.doc.NamesModel()
-		if s.profiled() && s.doc.Streams() && !p.observe {
-			switch {
-			case !p.streams:
-				return noStream, nil
-			case !s.response.echo:
-				s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-				return unreadable, nil
-			}
-		}
 	case s.record.Unread == "" && (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
 		return needsBody, nil
 	}
@@ -558,12 +557,8 @@ func (s *stream) guarded(g *guard) (refused *refusal, err error) {
 	if refused != nil || err != nil || len(g.replies) == 0 {
 		return refused, err
 	}
-	switch {
-	case s.doc.Streams() && !g.enabled:
+	if s.doc.Streams() && !g.enabled {
 		return nil, nil // as agentgateway has it; the file was warned of
-	case s.doc.Streams() && !s.response.echo:
-		s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-		return unreadable, nil
 	}
 	s.guard = g
 	return nil, nil

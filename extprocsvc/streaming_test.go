@@ -11,36 +11,28 @@ import (
 
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
+	"github.com/attache-dev/attache/extprocsvc/llm"
 	"github.com/attache-dev/attache/extprocsvc/pattern"
 )
 
-// masks is the smallest kind that guards streams: it masks or rejects what its
+// maskKind is the smallest kind that guards streams: it masks or rejects what its
 // patterns match.
-var masks = func() *extprocsvc.Registry {
-	var r extprocsvc.Registry
-	kind := extprocsvc.Kind{
-		Name: "mask", Phases: extprocsvc.ResponsePhase, ReadsBody: true,
-		New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
-			m := &mask{}
-			if err := s.Params.Decode(m); err != nil {
-				return nil, err
-			}
-			var err error
-			m.set, err = pattern.Compile([]pattern.Pattern{{Name: "p", Expr: m.Pattern}})
-			return m, err
-		},
-	}
-	r.Register(kind)
-	whole := kind
-	whole.Name = "whole"
-	whole.New = func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
-		p, err := kind.New(s)
-		if err != nil {
+var maskKind = extprocsvc.Kind{
+	Name: "mask", Phases: extprocsvc.ResponsePhase, ReadsBody: true,
+	New: func(s extprocsvc.Setup) (extprocsvc.Processor, error) {
+		m := &mask{}
+		if err := s.Params.Decode(m); err != nil {
 			return nil, err
 		}
-		return struct{ extprocsvc.ResponseProcessor }{p.(extprocsvc.ResponseProcessor)}, nil
-	}
-	r.Register(whole)
+		var err error
+		m.set, err = pattern.Compile([]pattern.Pattern{{Name: "p", Expr: m.Pattern}})
+		return m, err
+	},
+}
+
+var masks = func() *extprocsvc.Registry {
+	var r extprocsvc.Registry
+	r.Register(maskKind)
 	return &r
 }()
 
@@ -54,8 +46,20 @@ type mask struct {
 	set *pattern.Set
 }
 
-func (m *mask) ProcessResponse(context.Context, *extprocsvc.Response) (extprocsvc.Result, error) {
-	return extprocsvc.Result{Tags: []string{"whole:yes"}}, nil
+func (m *mask) ProcessResponse(_ context.Context, r *extprocsvc.Response) (res extprocsvc.Result, err error) {
+	var changes []llm.Change
+	for t := range r.Completion.Texts() {
+		st := m.set.NewStream()
+		first := m.found(st.Write(t.Unquoted(nil)))
+		for _, e := range append(first.Edits, m.found(st.Close()).Edits...) {
+			res.Tags = []string{"found:it"}
+			changes = append(changes, llm.Change{Text: t.Index, From: e.Start, To: e.End, With: e.Text})
+		}
+	}
+	if len(changes) > 0 {
+		res.Edits = []llm.Edit{llm.ChangeTexts(changes...)}
+	}
+	return res, nil
 }
 
 func (m *mask) ProcessStream(_ context.Context, r *extprocsvc.Response) (extprocsvc.StreamGuard, error) {
@@ -78,14 +82,19 @@ type maskText struct {
 }
 
 func (m *maskText) Reset()                               { m.st.Reset() }
-func (m *maskText) Write(p []byte) extprocsvc.TextResult { return m.found(m.st.Write(p)) }
-func (m *maskText) Close() extprocsvc.TextResult         { return m.found(m.st.Close()) }
+func (m *maskText) Write(p []byte) extprocsvc.TextResult { return m.at(m.st.Write(p)) }
+func (m *maskText) Close() extprocsvc.TextResult         { return m.at(m.st.Close()) }
 
-func (m *maskText) found(matches []pattern.Match) (r extprocsvc.TextResult) {
+func (m *maskText) at(matches []pattern.Match) extprocsvc.TextResult {
+	r := m.found(matches)
+	r.Safe = m.st.Safe()
+	return r
+}
+
+func (m *mask) found(matches []pattern.Match) (r extprocsvc.TextResult) {
 	if m.Do == "panic" {
 		panic("a secret")
 	}
-	r.Safe = m.st.Safe()
 	for _, f := range matches {
 		r.Tags = []string{"found:it"}
 		if m.Stop {
@@ -241,7 +250,7 @@ func TestStreamedAnswers(t *testing.T) {
 	}
 }
 
-// What is not guarded as a stream is refused, or looked at as a whole.
+// What is not guarded as a stream is refused.
 func TestStreamsThatAreRefused(t *testing.T) {
 	const unread = "the gateway cannot read the model's response"
 	encoded := sse(100, chat("a"))
@@ -254,12 +263,6 @@ func TestStreamsThatAreRefused(t *testing.T) {
 		answer                 extproctest.Message
 		want                   string
 	}{
-		{"a step that needs the whole", guarded("", "  - {name: s, steps: [{name: p}, {name: w}]}", maskP, `{name: w, type: whole, params: {pattern: x}}`), "full duplex", ask, ok,
-			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported")},
-		{"a stage that earlier steps may choose", guarded("", one+"\n  - {name: t, selector: {tags: [\"a:b\"]}, steps: [{name: p}]}", maskP), "full duplex", ask, ok,
-			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported")},
-		{"buffered", guarded("", one, maskP), "buffered", ask, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
-		{"a stream nobody asked for, buffered", guarded("", one, maskP), "buffered", `{"messages":[]}`, sse(100, chat("a")), failure(502, unread, "unreadable_response")},
 		{"an encoding", guarded("", one, maskP), "full duplex", ask, encoded, failure(502, unread, "unreadable_response")},
 		{"two content types", guarded("", one, maskP), "full duplex", ask, twice, failure(502, unread, "unreadable_response")},
 		{"another charset", guarded("", one, maskP), "full duplex", ask, charset, failure(502, unread, "unreadable_response")},

@@ -39,6 +39,7 @@ func TestArrows(t *testing.T) {
 		{"extprocsvc", []string{"config", "extprocsvc/"}, []string{fsnotify}, nil, "it knows neither Envoy's resources nor how they travel"},
 		{"extprocsvc/llm", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is bytes in, bytes out"},
 		{"extprocsvc/events", []string{"extprocsvc/llm"}, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it is events in, events out"},
+		{"extprocsvc/collect", []string{"extprocsvc/llm"}, []string{grpc, yaml, "net/http", "log/slog"}, []string{}, "it is a stream in, a body out, and the reverse"},
 		{"extprocsvc/inflate", nil, []string{grpc, "log/slog"}, []string{"github.com/klauspost/compress", "github.com/klauspost/compress/", "github.com/andybalholm/brotli", "github.com/andybalholm/brotli/"}, "it is bytes in, bytes out"},
 		{"extprocsvc/words", nil, []string{grpc, yaml, "net/http", "log/slog"}, nil, "it knows text, not where it came from"},
 		{"extprocsvc/pattern", nil, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it is text and expressions, and nothing outside the standard library"},

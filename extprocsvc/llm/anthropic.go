@@ -48,7 +48,7 @@ var AnthropicMessage = &Dialect{
 	Name: "Anthropic Messages",
 	top: func() *object {
 		o := objectOf(
-			fields(roleOf, "role"), fields(anthropicContent, "content"), fields(isOther, "stop_sequence"),
+			fields(roleOf, "role"), fields(anthropicContent, "content"), fields(isOther, "stop_sequence"), fields(isOther, Beside),
 			fields(isSetting, "id type model stop_reason stop_details usage container context_management"),
 		)
 		o.message = true

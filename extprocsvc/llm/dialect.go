@@ -39,6 +39,10 @@ var Unread = &Dialect{
 // nil for a dialect of responses.
 func (d *Dialect) Answer() *Dialect { return d.answer }
 
+// Beside is the key, in a body that was made of a stream, of what its events said
+// beside the answer: a list of texts. No API has it; see package collect.
+const Beside = "beside"
+
 // A place is where rules of the operator go in a request.
 type place uint8
 

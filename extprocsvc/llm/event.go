@@ -61,8 +61,10 @@ type Ending struct {
 type Event struct {
 	// Dialect is that of the event, or nil if it does not tell.
 	Dialect *EventDialect
-	Finds   []Find
-	Ends    []Ending
+	// Data is its payload: nothing, [DONE], or a JSON object.
+	Data  []byte
+	Finds []Find
+	Ends  []Ending
 }
 
 // An EventReader finds the texts of events. It knows all dialects: the keys and
@@ -107,10 +109,11 @@ func (r *EventReader) Read(raw []byte) (*Event, error) {
 	if len(lines) > 1 && cap(data) <= maxSpare {
 		r.room = data[:0]
 	}
+	r.event.Data = bytes.TrimSpace(data)
 	switch {
-	case !found || len(bytes.TrimSpace(data)) == 0:
+	case !found || len(r.event.Data) == 0:
 		return &r.event, nil
-	case string(bytes.TrimSpace(data)) == "[DONE]":
+	case string(r.event.Data) == "[DONE]":
 		r.event.Ends = append(r.event.Ends, Ending{Everything: true})
 		return &r.event, nil
 	case !utf8.Valid(data):

@@ -79,7 +79,7 @@ var ChatCompletion = &Dialect{
 			fields(&slot{as: asOdd, odd: "%s has a message that is not an object", object: chatMessageObject}, "message"),
 			fields(isDerived, "logprobs"), fields(isSetting, "index finish_reason stop_reason content_filter_results"),
 		)), "choices"),
-		fields(isSetting, openAIResult),
+		fields(isSetting, openAIResult), fields(isOther, Beside),
 	),
 	needs: "choices", is: hasChoices, list: "choices",
 }
@@ -106,7 +106,7 @@ var Completion = &Dialect{
 			fields(words(Content), "text"), fields(isDerived, "logprobs"),
 			fields(isSetting, "index finish_reason stop_reason content_filter_results"),
 		)), "choices"),
-		fields(isSetting, openAIResult),
+		fields(isSetting, openAIResult), fields(isOther, Beside),
 	),
 	needs: "choices", is: hasChoices, list: "choices",
 }
@@ -158,7 +158,7 @@ var Responses = &Dialect{
 var Response = &Dialect{
 	Name: "OpenAI Responses",
 	top: objectOf(
-		fields(listOf("output", itemObject), "output"),
+		fields(listOf("output", itemObject), "output"), fields(isOther, Beside),
 		fields(&slot{kind: System, list: &slot{kind: System, object: itemObject}}, "instructions"),
 		fields(isTools, "tools"),
 		fields(&slot{kind: ToolDescription, object: objectOf(fields(isTools, "format"), fields(isSetting, "verbosity"))}, "text"),

@@ -1,0 +1,94 @@
+package collect
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/attache-dev/attache/extprocsvc/llm"
+)
+
+// A cover knows every text of the events, as the guards of streams do, so that a
+// body can be held against them.
+type cover struct {
+	joined map[llm.TextKey]*joined
+	alone  []string
+}
+
+// A joined text goes through many events.
+type joined struct {
+	decoder llm.Decoder
+	text    []byte
+}
+
+// note takes the texts that were found in an event.
+func (c *cover) note(raw []byte, finds []llm.Find) error {
+	for i := range finds {
+		f := &finds[i]
+		said := raw[f.At:f.End]
+		switch {
+		case f.Use == llm.Withheld: // it repeats a text
+		case f.Use == llm.Joined:
+			j := c.joined[f.Key]
+			if j == nil {
+				if j = (&joined{}); c.joined == nil {
+					c.joined = map[llm.TextKey]*joined{}
+				}
+				if c.joined[f.Key] = j; len(c.joined) > maxItems {
+					return errTooMany
+				}
+			}
+			j.text = j.decoder.Append(j.text, said)
+		case f.Quoted:
+			c.alone = append(c.alone, string(llm.AppendUnquoted(nil, said)))
+		default:
+			c.alone = append(c.alone, strings.TrimSpace(strings.TrimPrefix(string(said), ":")))
+		}
+	}
+	return nil
+}
+
+// check returns the texts that a body does not have. One of the answer must be
+// there: else the answer contradicts itself.
+func (c *cover) check(body *value, said []string) (beside []*value, err error) {
+	has := map[string]bool{"": true}
+	body.texts(has)
+	for _, s := range said {
+		has[s] = true
+	}
+	add := func(s string) {
+		v := text(s)
+		if s = v.str(); !has[s] {
+			has[s] = true
+			beside = append(beside, v)
+		}
+	}
+	var stray []string
+	for key, j := range c.joined {
+		s := text(string(j.text)).str() // without what is not UTF-8
+		switch {
+		case strings.Contains(key.Name, ":"): // of a place that no table knows
+			stray = append(stray, s)
+		case !has[s]:
+			return nil, errContradiction
+		}
+	}
+	slices.Sort(stray)
+	for _, s := range append(c.alone, stray...) {
+		add(s)
+	}
+	return beside, nil
+}
+
+// texts collects every string and key of a value.
+func (v *value) texts(into map[string]bool) {
+	if v.isText() {
+		into[v.str()] = true
+	}
+	for _, m := range v.members {
+		into[m.key] = true
+		m.v.texts(into)
+	}
+	for _, e := range v.items {
+		e.texts(into)
+	}
+}
