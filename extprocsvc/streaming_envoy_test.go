@@ -57,8 +57,8 @@ static_resources:
 `
 
 // throughEnvoy serves the chains of a file behind a real Envoy, and returns its
-// address.
-func throughEnvoy(t *testing.T, s *extprocsvc.Server, ref string, upstream http.Handler) string {
+// address. otherwise are parts of its configuration and what stands there instead.
+func throughEnvoy(t *testing.T, s *extprocsvc.Server, ref string, upstream http.Handler, otherwise ...string) string {
 	t.Helper()
 	binary := envoytest.Find(t)
 	dir, err := os.MkdirTemp("", "ep") // short enough for a socket
@@ -82,7 +82,7 @@ func throughEnvoy(t *testing.T, s *extprocsvc.Server, ref string, upstream http.
 	port := free.Addr().(*net.TCPAddr).Port
 	free.Close()
 	file, log := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "log")
-	text := fmt.Sprintf(bootstrap, port, ref, up.Listener.Addr().(*net.TCPAddr).Port, l.Addr().String())
+	text := fmt.Sprintf(strings.NewReplacer(otherwise...).Replace(bootstrap), port, ref, up.Listener.Addr().(*net.TCPAddr).Port, l.Addr().String())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
