@@ -186,3 +186,24 @@ func TestEncodedBodiesThroughEnvoy(t *testing.T) {
 		client.CloseIdleConnections()
 	}
 }
+
+// The timeout of a route counts while an answer is collected.
+func TestRouteTimeoutWhileCollecting(t *testing.T) {
+	s := start(t, wholes.Build, extprocsvc.Options{}, guarded("", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier}`))
+	t.Cleanup(s.Close)
+	next := make(chan string, 1)
+	next <- chat("a")
+	defer close(next)
+	addr := throughEnvoy(t, s.Server, s.ref(0), replay("", next), "timeout: 0s", "timeout: 0.1s")
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Post("http://"+addr+"/v1/chat/completions", "application/json", strings.NewReader(ask))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusGatewayTimeout || string(got) != "upstream request timeout" {
+		t.Errorf("%d %s, %v", resp.StatusCode, got, err)
+	}
+}
