@@ -39,7 +39,7 @@ var choices = map[string]string{
 	"7":      "choice 7: a request for which no selector holds is answered 503",
 	"8":      "choice 8: the model is checked before the first stage runs",
 	"12":     "choice 12: header names ignore case, values do not; all values of a repeated header and all items of a claim count",
-	"24":     "choice 24: response stages see whole answers; so far a request with stream: true is answered 400",
+	"24":     "choice 24: response stages see whole answers; one that is streamed is collected first",
 	"25":     "choice 25: no step of a parallel stage may modify",
 	"33":     "choice 33: the client's headers do not reach the service, but for x-request-id and those that describe the body",
 	"35":     "choice 35: at least TLS 1.3, unless tlsMinVersion says otherwise",

@@ -657,8 +657,8 @@ type fileProfile struct {
 	// required.
 	// Envoy: a route for each, which only Attaché can choose.
 	Services []fileService `yaml:"services"`
-	// ResponseStages run on the model's complete answer, in order. Requests for a
-	// stream are then refused with 400.
+	// ResponseStages run on the model's answer, in order. One that is streamed is
+	// collected first, unless all steps can work on a stream.
 	// Default: none.
 	ResponseStages []fileStage `yaml:"responseStages"`
 	// Limits must be empty: F5 has not published what they mean.

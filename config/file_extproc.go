@@ -91,7 +91,7 @@ type fileExternal struct {
 	// Default: v1/chat_completions.
 	Schema string `yaml:"schema"`
 	// Unreadable is what happens to requests and answers that the profile must
-	// read and cannot: other content types than JSON, encodings, upgrades, gRPC,
+	// read and cannot: other content types than JSON, unknown encodings, upgrades, gRPC,
 	// bodies that are no JSON or of no API that is known, or too long. refuse
 	// answers 415, 413, 400 or 502; pass lets them pass unguarded, which the
 	// decision record says.

@@ -8,10 +8,10 @@ type filePromptGuard struct {
 	// Streaming guards streamed answers as well.
 	// Default: Disabled, with a warning: answers that stream are not looked at.
 	// Differs: Enabled masks streams too, without a window: text is held only
-	// while it may be part of a match.
+	// while it may be part of a match. With a webhook the whole answer is held.
 	Streaming string `yaml:"streaming" enum:"Disabled Enabled"`
 	// Unreadable is ours: what happens to requests and answers that no guard can
-	// read, such as other content types, encodings and upgrades: refuse answers
+	// read, such as other content types, unknown encodings and upgrades: refuse answers
 	// 415, 413, 400 or 502, pass lets them pass unguarded.
 	// Default: refuse.
 	Unreadable string `yaml:"unreadable" enum:"refuse pass"`

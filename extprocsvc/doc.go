@@ -16,7 +16,8 @@
 //     applies the backend's AI settings and guards (promptguard.go, webhook.go). The engine, not the processor, enforces
 //     rights and deadlines; the first rejection in step order wins;
 //   - textguard.go, guarding.go, streaming.go: the same for answers that come as
-//     a stream, on top of package events;
+//     a stream, on top of package events; collecting.go for those that have to be
+//     complete first, on top of package collect;
 //   - head.go, stream.go, response.go, reply.go, length.go, server.go: the
 //     conversation with Envoy, in every body mode; record.go, metadata.go and
 //     ring.go: the account of what was decided.
@@ -27,28 +28,34 @@
 // that the backend or the path tells, else the body (api.go); but a request that no
 // profile looks at passes unread where the settings of no backend change the API
 // that its path means. What a chain cannot read is refused whatever the failure
-// mode says, since that covers unavailability, never unreadability: 415 for other content types and encodings, upgrades and
-// gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
+// mode says, since that covers unavailability, never unreadability: 415 for other content types, unknown encodings, upgrades
+// and gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
 // what is not one JSON object with one meaning (see package llm), and 400 for a
 // missing body where the method or the chain needs one. Every refusal has the
 // error shape of the client's API (errordialect.go). Where the file says
 // unreadable: pass, it passes unguarded instead, which the record tells
 // (unread.go).
 //
-// Response stages see the complete answers of the model (2xx, JSON, not
-// encoded; the request asks for no encoding then). Others are passed on if they
+// Bodies with an encoding that package inflate knows are decoded, within the limits
+// of what they become, and sent on without it.
+//
+// Response stages see the complete answers of the model (2xx, JSON or a stream of
+// events; the request asks for no encoding then). Others are passed on if they
 // are errors of the model, and refused with 502 if not.
 //
 // A streamed answer (text/event-stream) goes through the response steps while it
-// comes if all of them are [StreamProcessor]s, whether the request asked for a
-// stream or not: each event leaves as soon as nothing in it can be changed any
-// more, at once where no step holds anything. That needs full duplex; with
-// another response mode such requests are refused. The selectors of the stages
-// are over the tags of the request. An event that cannot be read, a rejection
-// and a failure end the answer with an error event, since its status has left;
-// nothing is sent that was not decided. What is held of an answer is bounded by
-// [Options].MaxBody. Where a step needs the whole answer, or an earlier step's
-// tags choose a stage, a request for a stream is refused with 400.
+// comes if all of them are [StreamProcessor]s, no stage has a selector behind a step
+// that may add tags, and the response mode is full duplex; whether the request
+// asked for a stream or not. Each event leaves as soon as nothing in it can be
+// changed any more, at once where no step holds anything. An event that cannot be
+// read, a rejection and a failure end the answer with an error event, since its
+// status has left; nothing is sent that was not decided. What is held of an answer
+// is bounded by [Options].MaxBody.
+//
+// Other streamed answers are collected, up to [Options].MaxBody and
+// [Options].CollectTimeout: the steps see the body that the API would have answered
+// without a stream, and the client gets the events that came, or events that are
+// made of the changed body. Until then nothing is sent.
 //
 // # Failure
 //

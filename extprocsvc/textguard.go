@@ -7,8 +7,9 @@ import (
 )
 
 // StreamProcessor is a [ResponseProcessor] that can also work on answers that
-// come as a stream of events, while they come. A profile streams if all its
-// response steps can, and none is chosen by tags that an earlier one may add.
+// come as a stream of events, while they come. It does so if all response steps of
+// the chain can, and none is chosen by tags that an earlier one may add; else it
+// sees the whole, like others.
 type StreamProcessor interface {
 	// ProcessStream begins the work on one answer. r has no Completion, and is
 	// valid during the call only. Its tags are those of the request.

@@ -82,10 +82,18 @@ func headline(r *extprocsvc.Record) string {
 	return strings.Join(words, " ")
 }
 
+// collected tells why a stream came all at once.
+func collected(r *extprocsvc.Record) string {
+	if !r.Collected {
+		return ""
+	}
+	return "the stream, since a step has to see the whole answer"
+}
+
 func printRecord(w io.Writer, r *extprocsvc.Record) {
 	fmt.Fprintln(w, headline(r))
 	for _, f := range []struct{ name, value string }{
-		{"decided by", r.Where}, {"not read", r.Unread}, {"profile", r.Profile}, {"service", r.Service}, {"backend", r.Backend},
+		{"decided by", r.Where}, {"not read", r.Unread}, {"collected", collected(r)}, {"profile", r.Profile}, {"service", r.Service}, {"backend", r.Backend},
 		{"tags", strings.Join(r.Tags, ", ")}, {"chain", r.Chain}, {"took", r.Duration.String()},
 	} {
 		if f.value != "" {
