@@ -144,7 +144,11 @@ func (r *reading) end() (*Answer, error) {
 	if r.failure != nil {
 		body.set("error", r.failure)
 	}
-	beside, err := r.cover.check(body, said)
+	var read llm.Doc
+	if err := read.Scan(a.Dialect, body.append(nil)); err != nil {
+		return nil, err
+	}
+	beside, err := r.cover.check(body, &read, said)
 	if err != nil {
 		return nil, err
 	}

@@ -47,48 +47,54 @@ func (c *cover) note(raw []byte, finds []llm.Find) error {
 	return nil
 }
 
-// check returns the texts that a body does not have. One of the answer must be
-// there: else the answer contradicts itself.
-func (c *cover) check(body *value, said []string) (beside []*value, err error) {
-	has := map[string]bool{"": true}
-	body.texts(has)
+// check returns the texts that a body, which was read as doc, does not have. Those
+// of the answer must be among the texts that the steps see: else the answer
+// contradicts itself. Of others it is enough that the body says them somewhere, if
+// only as an identifier. said are texts that it has in another form.
+func (c *cover) check(body *value, doc *llm.Doc, said []string) (beside []*value, err error) {
+	seen := map[string]bool{}
+	for t := range doc.Texts() {
+		seen[string(t.Unquoted(nil))] = true
+	}
+	for s := range doc.Embedded() {
+		seen[s] = true
+	}
 	for _, s := range said {
-		has[s] = true
+		seen[s] = true
 	}
-	add := func(s string) {
-		v := text(s)
-		if s = v.str(); !has[s] {
-			has[s] = true
-			beside = append(beside, v)
-		}
-	}
+	has := map[string]bool{"": true}
+	body.strings(has)
 	var stray []string
 	for key, j := range c.joined {
 		s := text(string(j.text)).str() // without what is not UTF-8
 		switch {
 		case strings.Contains(key.Name, ":"): // of a place that no table knows
 			stray = append(stray, s)
-		case !has[s]:
+		case !seen[s]:
 			return nil, errContradiction
 		}
 	}
 	slices.Sort(stray)
 	for _, s := range append(c.alone, stray...) {
-		add(s)
+		v := text(s)
+		if s = v.str(); !has[s] {
+			has[s] = true
+			beside = append(beside, v)
+		}
 	}
 	return beside, nil
 }
 
-// texts collects every string and key of a value.
-func (v *value) texts(into map[string]bool) {
+// strings collects every string and key of a value.
+func (v *value) strings(into map[string]bool) {
 	if v.isText() {
 		into[v.str()] = true
 	}
 	for _, m := range v.members {
 		into[m.key] = true
-		m.v.texts(into)
+		m.v.strings(into)
 	}
 	for _, e := range v.items {
-		e.texts(into)
+		e.strings(into)
 	}
 }

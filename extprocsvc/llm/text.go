@@ -119,6 +119,18 @@ func (d *Doc) Texts() iter.Seq[Text] {
 	}
 }
 
+// Embedded yields the strings of the body that are JSON themselves, such as
+// arguments of tools, as they are written. [Doc.Texts] yields the texts in them.
+func (d *Doc) Embedded() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, e := range d.embedded {
+			if !yield(string(AppendUnquoted(nil, e.in.of(d.body)))) {
+				return
+			}
+		}
+	}
+}
+
 var roleSystem = []byte("system")
 
 // text is a text that was found, as the n-th.
