@@ -141,7 +141,8 @@ type fileRegexRule struct {
 }
 
 type fileWebhookGuard struct {
-	// Target is the service. Releases up to 0.10 had host:port.
+	// Target is the service. Releases up to 0.10 had host:port. The workloads of an
+	// entry of the section services are asked in turn.
 	Target stringOr[fileDestination] `yaml:"target,required"`
 	// Headers are computed from the client's request and sent along.
 	// Differs: an expression must be a string literal, or one of request.method,

@@ -81,7 +81,9 @@ type RegexRule struct {
 
 // WebhookGuard asks a service over HTTP.
 type WebhookGuard struct {
-	Target *Target
+	// Exactly one of Target and Service is where it is.
+	Target  *Target
+	Service *WorkloadService
 	// TLS tells how to encrypt; nil for plain text.
 	TLS *TLS
 	// Headers are sent along, sorted by name, which is in lower case. Their
@@ -218,7 +220,7 @@ var webhookVariables = []string{"request.method", "request.host", "request.schem
 
 func (r *resolver) webhookGuard(path string, f *fileWebhookGuard) *WebhookGuard {
 	g := &WebhookGuard{FailOpen: f.FailureMode == "failOpen"}
-	g.Target, g.TLS = r.webhookTarget(path+".target", &f.Target)
+	r.webhookTarget(path+".target", &f.Target, g)
 	for _, name := range words(f.Headers) {
 		place := path + ".headers." + name
 		e, ok := r.expression(place, string(f.Headers[name]))
@@ -243,31 +245,46 @@ func (r *resolver) webhookGuard(path string, f *fileWebhookGuard) *WebhookGuard 
 }
 
 // webhookTarget is where the service is.
-func (r *resolver) webhookTarget(path string, f *stringOr[fileDestination]) (*Target, *TLS) {
+func (r *resolver) webhookTarget(path string, f *stringOr[fileDestination], g *WebhookGuard) {
 	if f.block == nil {
 		if f.text == "" {
-			return nil, nil // reported as missing
+			return // reported as missing
 		}
 		t, encrypted, err := parseServer(f.text)
 		if err != nil {
 			r.errorf(path, Invalid, "%v", err)
-			return nil, nil
+			return
 		}
 		r.warnf(path, Deprecated, "a deprecated form; write target: {host: …}")
-		if encrypted {
-			return &t, &TLS{}
+		if g.Target = &t; encrypted {
+			g.TLS = &TLS{}
 		}
-		return &t, nil
+		return
 	}
 	switch d := f.block; {
 	case d.Host != "":
-		return r.server(path, d.Host, nil)
+		g.Target, g.TLS = r.server(path, d.Host, nil)
 	case d.Service != nil:
-		r.errorf(path+".service", Unsupported, notYetMessage+"; write host")
+		r.webhookService(path+".service", d.Service, g)
 	case d.Backend != "":
-		return r.webhookBackend(path, d.Backend)
+		g.Target, g.TLS = r.webhookBackend(path, d.Backend)
 	}
-	return nil, nil
+}
+
+// webhookService is an entry of the section "services", whose workloads are asked
+// in turn.
+func (r *resolver) webhookService(path string, f *fileServiceRef, g *WebhookGuard) {
+	var b Backend
+	r.workloadBackend(path, f, &b)
+	switch {
+	case b.Service == nil: // reported
+	case b.HTTP.Version == "2":
+		r.errorf(path, Unsupported, "a webhook is asked over HTTP/1; give it a port whose appProtocol is not Http2 or Grpc")
+	case len(b.Service.Endpoints) == 0:
+		r.errorf(path, Reference, "the service has no healthy workload at this port")
+	default:
+		g.Service = b.Service
+	}
 }
 
 // webhookBackend is a server of the section "backends", of which the address and

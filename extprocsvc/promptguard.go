@@ -55,7 +55,7 @@ func (b *builder) guardStep(from *config.Guard, streams bool) (step, bool) {
 		made, ok := b.regexGuard(from, streams)
 		s.name, s.request, s.response, s.stream = "regex", made, made, made
 		return s, ok
-	case from.Webhook != nil && from.Webhook.Target != nil:
+	case from.Webhook != nil && (from.Webhook.Target != nil || from.Webhook.Service != nil):
 		made, err := newWebhook(from)
 		if err != nil {
 			b.errorf(from.Path+".webhook", config.Invalid, "%v", err)

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/attache-dev/attache/config"
@@ -61,12 +62,19 @@ func newWebhook(from *config.Guard) (*webhook, error) {
 		MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
 		ForceAttemptHTTP2: f.TLS != nil, MaxResponseHeaderBytes: 64 << 10,
 	}
-	u := url.URL{Scheme: "http", Host: net.JoinHostPort(f.Target.Host, strconv.Itoa(int(f.Target.Port)))}
-	if path := f.Target.Unix; path != "" {
+	u := url.URL{Scheme: "http"}
+	switch {
+	case f.Service != nil:
+		_, hostname, _ := strings.Cut(f.Service.Name, "/")
+		u.Host = net.JoinHostPort(hostname, strconv.Itoa(int(f.Service.Port)))
+		transport.DialContext = inTurn(f.Service.Endpoints)
+	case f.Target.Unix != "":
 		u.Host = "localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			return (&net.Dialer{}).DialContext(ctx, "unix", f.Target.Unix)
 		}
+	default:
+		u.Host = address(f.Target)
 	}
 	if f.TLS != nil {
 		var err error
@@ -82,6 +90,24 @@ func newWebhook(from *config.Guard) (*webhook, error) {
 	}
 	return w, nil
 }
+
+// inTurn connects to one endpoint after the other, and to the next one where one
+// cannot be reached.
+func inTurn(endpoints []config.Target) func(ctx context.Context, _, _ string) (net.Conn, error) {
+	var turn atomic.Uint32
+	return func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
+		first := int(turn.Add(1))
+		for i := range endpoints {
+			e := &endpoints[(first+i)%len(endpoints)]
+			if conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address(e)); err == nil || ctx.Err() != nil {
+				break
+			}
+		}
+		return conn, err
+	}
+}
+
+func address(t *config.Target) string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
 
 // tlsConfig is how to encrypt towards a server of ours.
 func tlsConfig(t *config.TLS) (*tls.Config, error) {

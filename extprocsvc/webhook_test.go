@@ -57,6 +57,45 @@ func TestWebhookTLS(t *testing.T) {
 	}
 }
 
+// TestWebhookService: the workloads of a service are asked in turn, and one that is
+// not there is passed over.
+func TestWebhookService(t *testing.T) {
+	asked := make(chan string, 10)
+	var endpoints []config.Target
+	for _, name := range []string{"a", "b", "gone"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- name + " " + r.Host
+			w.Header().Set("connection", "close")
+			_, _ = io.WriteString(w, `{"action":{}}`)
+		}))
+		at := netip.MustParseAddrPort(server.Listener.Addr().String())
+		endpoints = append(endpoints, config.Target{Host: at.Addr().String(), Port: at.Port()})
+		if name == "gone" {
+			server.Close()
+		} else {
+			defer server.Close()
+		}
+	}
+	w, err := newWebhook(&config.Guard{Scope: config.DefaultScope, Webhook: &config.WebhookGuard{Service: &config.WorkloadService{Name: "n/guard.internal", Port: 80, Endpoints: endpoints}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc llm.Doc
+	if err := doc.Scan(llm.ChatCompletions, []byte(`{"messages":[{"role":"user","content":"hi"}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for range 6 {
+		if _, err := w.ProcessRequest(t.Context(), &Request{Prompt: &doc}); err != nil {
+			t.Fatal(err)
+		}
+		got[<-asked]++
+	}
+	if len(got) != 2 || got["a guard.internal:80"] != 4 || got["b guard.internal:80"] != 2 {
+		t.Errorf("asked %v", got)
+	}
+}
+
 // FuzzWebhookReply: whatever a service answers, it is an error, or a status that
 // can be sent, or one text for each that was asked about.
 func FuzzWebhookReply(f *testing.F) {
