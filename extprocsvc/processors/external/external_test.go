@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
@@ -120,25 +122,65 @@ func TestFailOpen(t *testing.T) {
 		cannotRead.URL: "the client gets 500",
 		away.URL:       "the model gets " + list,
 	} {
-		cfg, err := config.Parse("f", []byte(`
+		filter, client := chain(t, `
 processors: [{name: p, type: external, config: `+at(endpoint, "")+`, params: {modify: true}}]
 profiles: [{name: q, inputStages: [{name: s, steps: [{name: p}]}]}]
-binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q, failureMode: failOpen}}, backends: [{host: "h:1"}]}]}]}]`), config.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		chains, err := extprocsvc.Build(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := extprocsvc.NewServer(extprocsvc.Options{})
-		server.Install(chains)
-		t.Cleanup(server.Close)
-		filter := extproctest.Filter{Request: extproctest.FullDuplex, Trailers: true,
-			Metadata: []string{extprocsvc.MetadataKey, chains.ForRoute(cfg.Listeners[0].Routes[0]).Ref()}}
-		got, err := filter.Do(t.Context(), extproctest.Serve(t, server), extproctest.Post(list), extproctest.Message{})
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q, failureMode: failOpen}}, backends: [{host: "h:1"}]}]}]}]`)
+		got, err := filter.Do(t.Context(), client, extproctest.Post(list), extproctest.Message{})
 		if err != nil || !strings.HasPrefix(got.String(), want) {
 			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
+// chain serves the chain of a file's first route.
+func chain(t *testing.T, file string) (extproctest.Filter, extprocv3.ExternalProcessorClient) {
+	t.Helper()
+	cfg, err := config.Parse("f", []byte(file), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chains, err := extprocsvc.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := extprocsvc.NewServer(extprocsvc.Options{})
+	server.Install(chains)
+	t.Cleanup(server.Close)
+	return extproctest.Filter{
+		Request: extproctest.FullDuplex, Response: extproctest.FullDuplex, SendResponseHeaders: true, Trailers: true,
+		Metadata: []string{extprocsvc.MetadataKey, chains.ForRoute(cfg.Listeners[0].Routes[0]).Ref()},
+	}, extproctest.Serve(t, server)
+}
+
+// TestStreams: a processor gets a streamed answer as the choices of a completion,
+// and what it makes of them is a stream again.
+func TestStreams(t *testing.T) {
+	events := []string{
+		`{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":"I "},"finish_reason":null}]}`,
+		`{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"look"},"finish_reason":null}]}`,
+		`{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}`,
+		`{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`,
+		`{"id":"c","object":"chat.completion.chunk","choices":[],"usage":{"total_tokens":5}}`,
+		`[DONE]`,
+	}
+	stream := func(events ...string) string { return "data: " + strings.Join(events, "\n\ndata: ") + "\n\n" }
+	for processor, want := range map[string]string{
+		"nothing": stream(events...),
+		"louder": stream(
+			`{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"I LOOK","role":"assistant","tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}`,
+			events[3], events[4], events[5]),
+	} {
+		filter, client := chain(t, `
+processors: [{name: `+processor+`, type: external, config: `+at(pythonServer(t), "")+`, params: {modify: true}}]
+profiles: [{name: q, responseStages: [{name: s, steps: [{name: `+processor+`}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: q}}, backends: [{host: "h:1"}]}]}]}]`)
+		answer := extproctest.Message{
+			Header: extproctest.Header{{":status", "200"}, {"content-type", "text/event-stream"}}, Chunks: [][]byte{[]byte(stream(events...))},
+		}
+		got, err := filter.Do(t.Context(), client, extproctest.Post(`{"stream":true,"messages":[{"role":"user","content":"hi"}]}`), answer)
+		if err != nil || got.Client == nil || got.Client.Body() != want {
+			t.Errorf("%s: got %v %v, want %s", processor, got, got.Client, want)
 		}
 	}
 }
