@@ -30,7 +30,8 @@ var wholes = func() *extprocsvc.Registry {
 }()
 
 // Streams whose chain has to see the whole are collected: they come through byte
-// by byte, as a stream of what was made of them, or with the status of a refusal.
+// by byte but for comments, as a stream of what was made of them, or with the status
+// of a refusal.
 func TestCollectedStreams(t *testing.T) {
 	const (
 		both   = `  - {name: s, steps: [{name: p}, {name: w}]}`
@@ -44,18 +45,18 @@ func TestCollectedStreams(t *testing.T) {
 		want       string // what the client gets
 		record     string
 	}{
-		{"nothing to say", guarded("", `  - {name: s, steps: [{name: w}]}`, silent), said, strings.Join(said, ""), "passed w:passed"},
+		{"nothing to say", guarded("", `  - {name: s, steps: [{name: w}]}`, silent), said, strings.Join(said[1:], ""), "passed w:passed"},
 		{"an incremental step before it", guarded("", both, maskP, silent), said,
 			`data: {"id":"c","choices":[{"index":0,"delta":{"content":"it is <SSN>","role":"assistant"},"finish_reason":null}]}` + "\n\n" + chatEnd,
 			"passed found:it p:passed w:passed"},
 		{"it sees what that has left", guarded("", both, maskP, sees), said,
-			`429 {"error":{"message":"no|hi|it is <SSN>|hm","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"no|hi|it is <SSN>|hm"}`,
+			`429 {"error":{"message":"no|hi|it is <SSN>","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"no|hi|it is <SSN>"}`,
 			"rejected AIGW_RATE_LIMIT found:it p:passed w:rejected"},
 		{"the choices are replaced", guarded("", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier, params: {modify: true, put: '[{"message":{"content":"x"},"finish_reason":"length"}]'}}`), said,
 			`data: {"id":"c","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}` + "\n\n" + `data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"length"}]}` + "\n\ndata: [DONE]\n\n",
 			"passed w:passed"},
 		{"a stage that tags of an earlier one choose", guarded("", one+"\n  - {name: t, selector: {tags: [\"found:it\"]}, steps: [{name: w}]}", maskP, sees), said,
-			`429 {"error":{"message":"no|hi|it is <SSN>|hm","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"no|hi|it is <SSN>|hm"}`,
+			`429 {"error":{"message":"no|hi|it is <SSN>","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"no|hi|it is <SSN>"}`,
 			"rejected AIGW_RATE_LIMIT found:it p:passed w:rejected"},
 		{"a stage that they do not choose", guarded("", one+"\n  - {name: t, selector: {tags: [\"found:it\"]}, steps: [{name: w}]}", maskP, sees), []string{chat("a"), chatEnd},
 			chat("a") + chatEnd, "passed p:passed"},
@@ -68,7 +69,7 @@ func TestCollectedStreams(t *testing.T) {
 		{"a failure", guarded("", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier, params: {do: fail}}`), said,
 			`502 {"error":{"message":"a processor of the gateway failed: w","type":"server_error","param":null,"code":"processor_failed"}}`, "failed processor_failed w:failed"},
 		{"a failure that is let pass", guarded("\n  failureMode: failOpen", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier, params: {do: fail}}`), said,
-			strings.Join(said, ""), "passed w:skipped"},
+			strings.Join(said[1:], ""), "passed w:skipped"},
 		{"observed", guarded("\n  mode: observe", both, maskP, sees), said, strings.Join(said, ""), "passed found:it p:passed w:rejected"},
 		{"observed, and it cannot be read", guarded("\n  mode: observe", both, maskP, sees), []string{chat("a"), "data: x\n\n"}, chat("a") + "data: x\n\n", "passed"},
 		{"it may pass unread", strings.Replace(guarded("", both, maskP, sees), "{profile: q}", "{profile: q, unreadable: pass}", 1), []string{chat("a"), "data: x\n\n"}, chat("a") + "data: x\n\n", "passed unreadable_response"},

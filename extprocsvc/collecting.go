@@ -77,6 +77,9 @@ func (s *stream) gather() error {
 	if err := s.result.claim(s.server, 0, len(a.Body)); err != nil {
 		return err
 	}
+	if s.observing() { // nothing changes
+		a.Events = s.result.bytes
+	}
 	s.collecting.answer = a
 	return s.done.Scan(a.Dialect, a.Body)
 }

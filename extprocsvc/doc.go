@@ -54,8 +54,8 @@
 //
 // Other streamed answers are collected, up to [Options].MaxBody and
 // [Options].CollectTimeout: the steps see the body that the API would have answered
-// without a stream, and the client gets the events that came, or events that are
-// made of the changed body. Until then nothing is sent.
+// without a stream, and the client gets the events that came, without comments, or
+// events that are made of the changed body. Until then nothing is sent.
 //
 // # Failure
 //

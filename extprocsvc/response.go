@@ -159,7 +159,7 @@ func (s *stream) replaceResponse(end bool) (done bool, err error) {
 		return s.refuseOr(refused, err)
 	}
 	s.reply = passing
-	if s.done.Changed() || s.result.encoded() {
+	if s.differs() {
 		body := s.finished()
 		set, remove := contentLength(released(end), s.answer.length, len(body))
 		err = s.conn.Send(wholeResponse(body, set, s.result.bare(remove), s.metadata()))
@@ -185,11 +185,20 @@ func (s *stream) scanResponse() error {
 
 // finished is the response as the stages have left it.
 func (s *stream) finished() []byte {
-	body := s.edited(&s.done, s.result.bytes)
-	if a := s.collecting.answer; a != nil && s.done.Changed() {
-		return a.Stream(body)
+	a := s.collecting.answer
+	switch {
+	case a == nil:
+		return s.edited(&s.done, s.result.bytes)
+	case s.done.Changed():
+		return a.Stream(s.edited(&s.done, nil))
 	}
-	return body
+	return a.Events
+}
+
+// differs tells whether that is not the response as it came.
+func (s *stream) differs() bool {
+	a := s.collecting.answer
+	return s.done.Changed() || s.result.encoded() || a != nil && len(a.Events) != len(s.result.bytes)
 }
 
 // decideResponse runs the response stages.

@@ -367,6 +367,7 @@ func (s *stream) identify() {
 func (s *stream) release() {
 	s.releaseRequest()
 	s.result.release(s.server)
+	s.collecting.answer = nil
 	if s.live != nil {
 		s.live.release(s.server)
 		s.live = nil

@@ -22,6 +22,9 @@ type Answer struct {
 	Body []byte
 	// Dialect is that of the body.
 	Dialect *llm.Dialect
+	// Events is the stream as it came, without comments and fields that no reader
+	// knows: nothing in it is not in the body.
+	Events []byte
 
 	api  *api
 	done bool // it ended with [DONE]
@@ -57,7 +60,7 @@ var apis = map[*llm.EventDialect]*api{
 
 // Read puts the events of a streamed answer together. The error quotes nothing.
 func Read(stream []byte) (*Answer, error) {
-	r := reading{answer: &Answer{}}
+	r := reading{answer: &Answer{}, uncommented: uncommented{stream: stream}}
 	var s llm.Splitter
 	if err := s.Write(stream, r.event); err != nil {
 		return nil, err
@@ -80,6 +83,7 @@ type reading struct {
 	early    []*value // events before the dialect was known
 	failure  *value   // what an event has told of an error
 	cover    cover
+	uncommented
 }
 
 func (r *reading) event(raw []byte) error {
@@ -87,6 +91,7 @@ func (r *reading) event(raw []byte) error {
 	if err != nil {
 		return err
 	}
+	r.uncommented.add(raw, e.Finds)
 	if err := r.cover.note(raw, e.Finds); err != nil {
 		return err
 	}
@@ -155,7 +160,7 @@ func (r *reading) end() (*Answer, error) {
 	if len(beside) > 0 {
 		body.set(llm.Beside, listOf(beside...))
 	}
-	a.Body = body.append(nil)
+	a.Body, a.Events = body.append(nil), r.uncommented.end()
 	return a, nil
 }
 

@@ -61,6 +61,7 @@ func TestRead(t *testing.T) {
 				t.Errorf("read again\n%s\nwant\n%s", twice.Body, got.Body)
 			}
 			covers(t, []byte(stream), got.Body)
+			clean(t, []byte(stream), got.Events)
 		})
 	}
 }
@@ -167,8 +168,6 @@ func covers(t testing.TB, stream, body []byte) {
 				joined[f.Key].Write(decoders[f.Key].Append(nil, said))
 			case f.Quoted:
 				check(string(llm.AppendUnquoted(nil, said)))
-			default:
-				check(strings.TrimSpace(strings.TrimPrefix(string(said), ":")))
 			}
 		}
 		return nil
@@ -177,6 +176,42 @@ func covers(t testing.TB, stream, body []byte) {
 	}
 	for _, b := range joined {
 		check(b.String())
+	}
+}
+
+// clean checks that events are those of a stream, but for comments, of which they
+// have none.
+func clean(t testing.TB, stream, events []byte) {
+	t.Helper()
+	list := func(stream []byte) (data []string, comments int) {
+		var r llm.EventReader
+		var s llm.Splitter
+		if err := s.Write(append(bytes.Clone(stream), "\n\n"...), func(raw []byte) error {
+			e, err := r.Read(raw)
+			if err != nil {
+				return err
+			}
+			if len(e.Data) > 0 {
+				data = append(data, string(e.Data))
+			}
+			for _, f := range e.Finds {
+				if !f.Quoted && f.Use == llm.Alone {
+					comments++
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return data, comments
+	}
+	want, cut := list(stream)
+	got, left := list(events)
+	if left > 0 || !reflect.DeepEqual(got, want) {
+		t.Fatalf("the events\n%q\nof\n%q", events, stream)
+	}
+	if cut == 0 && !bytes.Equal(stream, events) {
+		t.Fatalf("the events\n%q\nof\n%q, which has no comments", events, stream)
 	}
 }
 
@@ -200,6 +235,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		covers(t, stream, a.Body)
+		clean(t, stream, a.Events)
 		events := a.Stream(a.Body)
 		if _, err := collect.Read(events); err != nil && !strings.Contains(err.Error(), "key") {
 			t.Fatalf("%v in %s of %s", err, events, a.Body)

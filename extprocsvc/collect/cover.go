@@ -38,10 +38,8 @@ func (c *cover) note(raw []byte, finds []llm.Find) error {
 				}
 			}
 			j.text = j.decoder.Append(j.text, said)
-		case f.Quoted:
+		case f.Quoted: // what is not is a comment
 			c.alone = append(c.alone, string(llm.AppendUnquoted(nil, said)))
-		default:
-			c.alone = append(c.alone, strings.TrimSpace(strings.TrimPrefix(string(said), ":")))
 		}
 	}
 	return nil

@@ -4,8 +4,8 @@
 //
 // [Read] puts the events of an answer together. Whatever they say is in the body:
 // pieces of a text are joined, what comes again takes the place of what came
-// before, and what an event says beside the answer, such as a comment, is in the
-// list of the key [llm.Beside]. An answer that says of one text two different things
+// before, and what an event says beside the answer, in a place that no table knows,
+// is in the list of the key [llm.Beside]. Comments are left out, of the events too. An answer that says of one text two different things
 // is refused, for nobody could tell which of them a client shows.
 //
 // [Answer.Stream] makes events of a body: those that the API itself would send, had

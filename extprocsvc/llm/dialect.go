@@ -40,7 +40,8 @@ var Unread = &Dialect{
 func (d *Dialect) Answer() *Dialect { return d.answer }
 
 // Beside is the key, in a body that was made of a stream, of what its events said
-// beside the answer: a list of texts. No API has it; see package collect.
+// beside the answer, in places that no table knows: a list of texts. No API has
+// it; see package collect.
 const Beside = "beside"
 
 // A place is where rules of the operator go in a request.
