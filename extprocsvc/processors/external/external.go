@@ -241,6 +241,9 @@ func (p *processor) run(ctx context.Context, d *direction, doc, prompt *llm.Doc,
 		e.Final = true
 		return extprocsvc.Result{}, e
 	}
+	if list != nil && d.choices {
+		list = numbered(doc.AppendList(nil), list)
+	}
 	if list != nil {
 		result.Edits = []llm.Edit{llm.ReplaceList(list)}
 	}

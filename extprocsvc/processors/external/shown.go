@@ -16,19 +16,28 @@ import (
 // them:
 //
 //   - a content that is a list becomes one string, its texts joined by line
-//     feeds; what is no text (images, audio) is left out;
+//     feeds. A text is every string in it that is not known for something else,
+//     such as an image;
 //   - half of a surrogate pair becomes U+FFFD, as it does for most readers;
 //   - a number outside of the range of a double becomes 0;
 //   - a choice without a message gets an empty one.
 //
 // The model gets what the client sent. Where the processor changes the list,
 // the messages that differ from what it was shown are restored if it left them
-// alone, and the change is refused if it did not.
+// alone. If it changed the content alone, a list with one text takes the new one in
+// its place. All other changes to such messages are refused.
 
 // shown tells what was simplified.
 type shown struct {
-	// touched are the indices of the messages or choices that were.
-	touched []int
+	touched []touched
+}
+
+// A touched message or choice is shown simplified.
+type touched struct {
+	index int
+	// from and to are where its text lies, with its quotes, if all that was
+	// simplified is that its content is a list with one text. Otherwise they are 0.
+	from, to int
 }
 
 // show simplifies the list that begins at b[at:] and ends with b: valid JSON,
@@ -37,14 +46,19 @@ type shown struct {
 func show(b []byte, at int, choices bool) ([]byte, shown) {
 	w := walk{b: b, i: at}
 	w.items('[', ']', func() {
-		w.dirty = false
+		from := w.i
+		w.dirty, w.joined, w.texts = false, false, 0
 		if choices {
 			w.choice()
 		} else {
 			w.message()
 		}
-		if w.dirty {
-			w.touched = append(w.touched, w.n)
+		if w.dirty || w.joined {
+			t := touched{index: w.n}
+			if !w.dirty && w.texts == 1 {
+				t.from, t.to = w.from-from, w.to-from
+			}
+			w.touched = append(w.touched, t)
 		}
 		w.n++
 	})
@@ -69,12 +83,15 @@ const emptyMessage = `"message":{"role":"assistant","content":null}`
 type walk struct {
 	b []byte
 	i int
-	// n counts the elements of the list, and dirty tells that the present one
-	// was changed.
-	n       int
-	dirty   bool
-	touched []int
-	missing []int // where choices begin that lack a message
+	// n counts the elements of the list. joined tells that the content of the
+	// present one was a list, with so many texts, the last of which was at from to
+	// to; dirty that something else in it was changed.
+	n             int
+	joined, dirty bool
+	texts         int
+	from, to      int
+	touched       []touched
+	missing       []int // where choices begin that lack a message
 }
 
 func skipSpace(b []byte, i int) int {
@@ -148,11 +165,16 @@ func (w *walk) message() {
 	})
 }
 
+// notText are the members of a part that are known to hold no text.
+var notText = map[string]bool{
+	"type": true, "image_url": true, "video_url": true, "input_audio": true,
+	"file_data": true, "file_id": true, "cache_control": true,
+}
+
 // join makes one string of the texts in a list of parts. Between two texts lie
 // at least three bytes, and a line feed takes two, so what is written stays
 // behind what is read.
 func (w *walk) join() {
-	w.dirty = true
 	at := w.i
 	to := at
 	put := func() {
@@ -164,30 +186,33 @@ func (w *walk) join() {
 		}
 		to++
 	}
-	any := false
-	text := func() {
-		raw := w.text()
-		put()
-		any = true
-		to += copy(w.b[to:], raw)
-	}
-	w.items('[', ']', func() {
+	var texts func()
+	texts = func() {
 		switch w.b[w.i] {
 		case '"':
-			text()
+			w.from = w.i
+			raw := w.text()
+			w.to = w.i
+			w.texts++
+			put()
+			to += copy(w.b[to:], raw)
 		case '{':
 			w.members(func(key []byte) {
-				if string(key) == "text" && w.b[w.i] == '"' {
-					text()
-				} else {
+				if notText[string(key)] {
 					w.value()
+				} else {
+					texts()
 				}
 			})
+		case '[':
+			w.items('[', ']', texts)
 		default:
 			w.value()
 		}
-	})
-	if !any {
+	}
+	texts()
+	w.joined = true
+	if w.texts == 0 {
 		put()
 	}
 	w.b[to] = '"'
@@ -301,18 +326,20 @@ func (s shown) restore(sent []byte, doc *llm.Doc, theirs []byte) (list []byte, o
 		return theirs, true
 	}
 	was, seen, now := elements(doc.AppendList(nil)), elements(sent), elements(theirs)
-	same := make([]bool, len(now)) // that element is the shown one
 	if len(now) == len(seen) {
+		same := make([]bool, len(now)) // that element is the shown one
 		for i := range now {
 			same[i] = equal(seen[i], now[i])
 		}
-		for _, i := range s.touched {
-			if !same[i] {
-				return nil, false
-			}
-		}
 		if !slices.Contains(same, false) {
 			return nil, true
+		}
+		for _, t := range s.touched {
+			if i := t.index; !same[i] {
+				if now[i], ok = t.carry(was[i], seen[i], now[i]); !ok {
+					return nil, false
+				}
+			}
 		}
 		for i := range now {
 			if same[i] {
@@ -334,14 +361,41 @@ func (s shown) restore(sent []byte, doc *llm.Doc, theirs []byte) (list []byte, o
 	if head+tail > short {
 		return nil, false
 	}
-	for _, i := range s.touched {
-		if i >= head && i < len(seen)-tail {
+	for _, t := range s.touched {
+		if t.index >= head && t.index < len(seen)-tail {
 			return nil, false
 		}
 	}
 	copy(now[:head], was)
 	copy(now[len(now)-tail:], was[len(was)-tail:])
 	return join(now), true
+}
+
+// carry returns what was there with the text that the processor made of the one
+// text it saw, if that is all it changed.
+func (t touched) carry(was, seen, now []byte) (element []byte, ok bool) {
+	if t.to == 0 {
+		return nil, false
+	}
+	before, after := meaning(seen), meaning(now)
+	text, ok := takeContent(after).(string)
+	takeContent(before)
+	if !ok || !same(before, after) {
+		return nil, false
+	}
+	element = llm.AppendQuoted(bytes.Clone(was[:t.from]), text)
+	return append(element, was[t.to:]...), true
+}
+
+// takeContent removes the content of a message, or of the one in a choice.
+func takeContent(v any) (content any) {
+	m, _ := v.(map[string]any)
+	if inner, ok := m["message"].(map[string]any); ok {
+		m = inner
+	}
+	content = m["content"]
+	delete(m, "content")
+	return content
 }
 
 func join(elements [][]byte) []byte {
