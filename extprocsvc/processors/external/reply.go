@@ -188,6 +188,9 @@ func (c *call) understand(parts map[string][]byte) (r reply, err error) {
 		metadata
 		Result json.RawMessage `json:"processor_result"` // anything
 	}
+	if !json.Valid(text) { // Python writes NaN and Infinity
+		return r, protocolError("the metadata of the reply is not JSON, which has no NaN")
+	}
 	if json.Unmarshal(text, &meta) != nil || !isObject(text) {
 		return r, protocolError("the metadata of the reply is not as expected")
 	}
