@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
@@ -24,8 +25,10 @@ import (
 //
 // The model gets what the client sent. Where the processor changes the list,
 // the messages that differ from what it was shown are restored if it left them
-// alone. If it changed the content alone, a list with one text takes the new one in
-// its place. All other changes to such messages are refused.
+// alone. If it changed the content alone, and left the content as many lines as it
+// had or the list has one text, the texts of the list are changed, so that it would
+// be shown as what the processor made of it. All other changes to such messages are
+// refused.
 
 // shown tells what was simplified.
 type shown struct {
@@ -35,10 +38,13 @@ type shown struct {
 // A touched message or choice is shown simplified.
 type touched struct {
 	index int
-	// from and to are where its text lies, with its quotes, if all that was
-	// simplified is that its content is a list with one text. Otherwise they are 0.
-	from, to int
+	// texts are those of its content, if all that was simplified is that this is a
+	// list.
+	texts []span
 }
+
+// A span is a string, with its quotes, in a message or a choice.
+type span struct{ from, to int }
 
 // show simplifies the list that begins at b[at:] and ends with b: valid JSON,
 // as a Doc has it. Nearly everything is done in place, as what is put in is
@@ -46,8 +52,7 @@ type touched struct {
 func show(b []byte, at int, choices bool) ([]byte, shown) {
 	w := walk{b: b, i: at}
 	w.items('[', ']', func() {
-		from := w.i
-		w.dirty, w.joined, w.texts = false, false, 0
+		w.from, w.dirty, w.joined, w.texts = w.i, false, false, nil
 		if choices {
 			w.choice()
 		} else {
@@ -55,8 +60,8 @@ func show(b []byte, at int, choices bool) ([]byte, shown) {
 		}
 		if w.dirty || w.joined {
 			t := touched{index: w.n}
-			if !w.dirty && w.texts == 1 {
-				t.from, t.to = w.from-from, w.to-from
+			if !w.dirty {
+				t.texts = w.texts
 			}
 			w.touched = append(w.touched, t)
 		}
@@ -83,13 +88,12 @@ const emptyMessage = `"message":{"role":"assistant","content":null}`
 type walk struct {
 	b []byte
 	i int
-	// n counts the elements of the list. joined tells that the content of the
-	// present one was a list, with so many texts, the last of which was at from to
-	// to; dirty that something else in it was changed.
-	n             int
+	// n counts the elements of the list. The present one begins at from; joined
+	// tells that its content was a list, with these texts, and dirty that something
+	// else in it was changed.
+	n, from       int
 	joined, dirty bool
-	texts         int
-	from, to      int
+	texts         []span
 	touched       []touched
 	missing       []int // where choices begin that lack a message
 }
@@ -190,10 +194,9 @@ func (w *walk) join() {
 	texts = func() {
 		switch w.b[w.i] {
 		case '"':
-			w.from = w.i
+			from := w.i - w.from
 			raw := w.text()
-			w.to = w.i
-			w.texts++
+			w.texts = append(w.texts, span{from, w.i - w.from})
 			put()
 			to += copy(w.b[to:], raw)
 		case '{':
@@ -212,7 +215,7 @@ func (w *walk) join() {
 	}
 	texts()
 	w.joined = true
-	if w.texts == 0 {
+	if w.texts == nil {
 		put()
 	}
 	w.b[to] = '"'
@@ -371,20 +374,28 @@ func (s shown) restore(sent []byte, doc *llm.Doc, theirs []byte) (list []byte, o
 	return join(now), true
 }
 
-// carry returns what was there with the text that the processor made of the one
-// text it saw, if that is all it changed.
+// carry returns what was there with the texts that the processor made of those it
+// saw, if that is all it changed. As they were joined by line feeds, it tells them
+// apart by their numbers of lines.
 func (t touched) carry(was, seen, now []byte) (element []byte, ok bool) {
-	if t.to == 0 {
-		return nil, false
-	}
 	before, after := meaning(seen), meaning(now)
 	text, ok := takeContent(after).(string)
 	takeContent(before)
-	if !ok || !same(before, after) {
+	if !ok || !same(before, after) || len(t.texts) == 0 {
 		return nil, false
 	}
-	element = llm.AppendQuoted(bytes.Clone(was[:t.from]), text)
-	return append(element, was[t.to:]...), true
+	lines, done := strings.Split(text, "\n"), 0
+	for _, s := range t.texts {
+		n := 1 + bytes.Count(llm.AppendUnquoted(nil, was[s.from+1:s.to-1]), []byte("\n"))
+		if len(t.texts) == 1 {
+			n = len(lines)
+		} else if n > len(lines) {
+			return nil, false
+		}
+		element = llm.AppendQuoted(append(element, was[done:s.from]...), strings.Join(lines[:n], "\n"))
+		lines, done = lines[n:], s.to
+	}
+	return append(element, was[done:]...), len(lines) == 0
 }
 
 // takeContent removes the content of a message, or of the one in a choice.

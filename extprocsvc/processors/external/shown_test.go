@@ -62,7 +62,11 @@ func TestRestore(t *testing.T) {
 		"a key put in":          {list, `{"content":"*","role":"user","k":1}`, "refused"},
 		"its content a list":    {list, `{"content":["*"],"role":"user"}`, "refused"},
 		"its content null":      {list, `{"content":null,"role":"user"}`, "refused"},
-		"one of two texts":      {two, `{"content":"x\n*","role":"user"}`, "refused"},
+		"one of two texts":      {two, `{"content":"x\n*","role":"user"}`, `{"content":["x","*"]}`},
+		"lines of two texts":    {`{"content":["a\nb",{"x":[]},{"text":"c\u000ad"}],"k":1}`, `{"content":"\nB\nC C\n","k":1.0}`, `{"content":["\nB",{"x":[]},{"text":"C C\n"}],"k":1}`},
+		"a line less":           {two, `{"content":"x","role":"user"}`, "refused"},
+		"a line more":           {two, `{"content":"x\ny\nz","role":"user"}`, "refused"},
+		"a text where none was": {`{"content":[{"type":"image"}]}`, `{"content":"x","role":"user"}`, "refused"},
 		"half a pair beside":    {other, `{"content":"*","role":"user","k":"\ufffd"}`, "refused"},
 		"one put in front":      {list + "," + plain, `{"content":"a"},` + shown + "," + plain, `{"content":"a"},` + list + "," + plain},
 		"one put behind":        {list + "," + plain, shown + "," + plain + `,{"content":"a"}`, list + "," + plain + `,{"content":"a"}`},
@@ -136,18 +140,23 @@ func FuzzShow(f *testing.F) {
 		if out, ok := s.restore(sent, &doc, sent); !ok || len(s.touched) > 0 && out != nil {
 			t.Fatalf("%s unchanged: %s, %v", sent, out, ok)
 		}
-		// One text may be changed, and is then all that is.
+		// Texts of a list may be changed, and are then all that is.
 		for _, e := range s.touched {
-			if e.to == 0 {
+			if e.texts == nil {
 				continue
 			}
 			before := elements(sent)[e.index]
 			v := meaning(before)
-			takeContent(v)
+			content := strings.Map(func(r rune) rune {
+				if r == '\n' {
+					return r
+				}
+				return '*'
+			}, takeContent(v).(string))
 			if m := v.(map[string]any); choices {
-				m["message"].(map[string]any)["content"] = "*"
+				m["message"].(map[string]any)["content"] = content
 			} else {
-				m["content"] = "*"
+				m["content"] = content
 			}
 			after, err := json.Marshal(v)
 			if err != nil {
