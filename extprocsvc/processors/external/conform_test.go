@@ -95,6 +95,8 @@ var conformance = []struct {
 	{"a response made anew keeps what clients need", "rewriter", `{modify: true}`, out, hello,
 		`{"choices":[{"finish_reason":"length","index":0,"message":{"content":"a"},"logprobs":null},{"message":{"content":"b"}, "index":1}],"n":1}`,
 		`now {"choices":[{"index":0,"finish_reason":"length","message":{"content":"new","role":"assistant"}},{"index":1,"message":{"content":"new","role":"assistant"}}],"n":1}`},
+	{"a response made anew beside a choice without a message", "rewriter", `{modify: true}`, out, hello, `{"choices":[{"index":0,"finish_reason":"content_filter"}]}`,
+		"Bad Gateway for good: changed a message of which it was shown a simplified copy, and the change cannot be carried over"},
 	{"30 the processor says nothing at all", "silent", ``, in, hello, ``, "Bad Gateway: answered 500 Internal Server Error"},
 	{"30 the processor fails", "broken", ``, in, hello, ``, "Bad Gateway: answered 500 Internal Server Error"},
 	{"no such processor", "absent", ``, in, hello, ``, "Internal Server Error: answered 404 Not Found"},

@@ -233,16 +233,17 @@ func (p *processor) run(ctx context.Context, d *direction, doc, prompt *llm.Doc,
 	if r.list == nil {
 		return result, nil
 	}
-	list, ok := c.shown.restore(c.list(), doc, r.list)
+	theirs := r.list
+	if d.choices {
+		theirs = numbered(c.list(), theirs)
+	}
+	list, ok := c.shown.restore(c.list(), doc, theirs)
 	if !ok {
 		// Not the processor's fault, and not covered by a failure mode: a
 		// client could get around the processor by sending such content.
 		e := p.fail(502, "changed a message of which it was shown a simplified copy, and the change cannot be carried over")
 		e.Final = true
 		return extprocsvc.Result{}, e
-	}
-	if list != nil && d.choices {
-		list = numbered(doc.AppendList(nil), list)
 	}
 	if list != nil {
 		result.Edits = []llm.Edit{llm.ReplaceList(list)}

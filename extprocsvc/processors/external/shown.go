@@ -82,7 +82,7 @@ func show(b []byte, at int, choices bool) ([]byte, shown) {
 	return append(out, b[from:]...), shown{w.touched}
 }
 
-const emptyMessage = `"message":{"role":"assistant","content":null}`
+const emptyMessage = `"message":{"role":"assistant","content":""}`
 
 // A walk goes over valid JSON once and simplifies it.
 type walk struct {
