@@ -36,6 +36,23 @@ func replay(coding string, next <-chan string) http.HandlerFunc {
 	}
 }
 
+// askThrough asks for a stream, and returns the whole answer.
+func askThrough(t *testing.T, addr string) (status int, coding, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Post("http://"+addr+"/v1/chat/completions", "application/json", strings.NewReader(ask))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header.Get("content-encoding"), string(got)
+}
+
 // Each event of an encoded stream is guarded and sent on before the next one comes.
 func TestEncodedStreamThroughEnvoy(t *testing.T) {
 	s := start(t, masks.Build, extprocsvc.Options{}, guarded("", one, maskP))
@@ -103,16 +120,8 @@ func TestCollectedStreamThroughEnvoy(t *testing.T) {
 			}
 			close(next)
 			addr := throughEnvoy(t, s.Server, s.ref(0), replay(coding, next), c.otherwise...)
-			client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
-			resp, err := client.Post("http://"+addr+"/v1/chat/completions", "application/json", strings.NewReader(ask))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			client.CloseIdleConnections()
-			if err != nil || resp.StatusCode != c.status || string(got) != c.want || resp.Header.Get("content-encoding") != "" {
-				t.Errorf("%s, %s: %d %v, %v\ngot  %s\nwant %s", c.name, coding, resp.StatusCode, resp.Header, err, got, c.want)
+			if status, coded, got := askThrough(t, addr); status != c.status || got != c.want || coded != "" {
+				t.Errorf("%s, %s: %d, encoded %q\ngot  %s\nwant %s", c.name, coding, status, coded, got, c.want)
 			}
 		}
 	}
@@ -126,16 +135,8 @@ func TestCollectingEndsThroughEnvoy(t *testing.T) {
 	next <- chat("a")
 	defer close(next)
 	addr := throughEnvoy(t, s.Server, s.ref(0), replay("", next))
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Post("http://"+addr+"/v1/chat/completions", "application/json", strings.NewReader(ask))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil || resp.StatusCode != http.StatusGatewayTimeout || !strings.Contains(string(got), "response_timeout") {
-		t.Errorf("%d %s, %v", resp.StatusCode, got, err)
+	if status, _, got := askThrough(t, addr); status != http.StatusGatewayTimeout || !strings.Contains(got, "response_timeout") {
+		t.Errorf("%d %s", status, got)
 	}
 }
 
@@ -195,15 +196,7 @@ func TestRouteTimeoutWhileCollecting(t *testing.T) {
 	next <- chat("a")
 	defer close(next)
 	addr := throughEnvoy(t, s.Server, s.ref(0), replay("", next), "timeout: 0s", "timeout: 0.1s")
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Post("http://"+addr+"/v1/chat/completions", "application/json", strings.NewReader(ask))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil || resp.StatusCode != http.StatusGatewayTimeout || string(got) != "upstream request timeout" {
-		t.Errorf("%d %s, %v", resp.StatusCode, got, err)
+	if status, _, got := askThrough(t, addr); status != http.StatusGatewayTimeout || got != "upstream request timeout" {
+		t.Errorf("%d %s", status, got)
 	}
 }

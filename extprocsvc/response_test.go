@@ -30,6 +30,17 @@ func readsResponse(ref string) map[string]extproctest.Filter {
 	}
 }
 
+// reaches is what reaches the client, or why nothing does.
+func reaches(out extproctest.Outcome, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case out.Immediate != nil:
+		return strings.TrimPrefix(out.String(), "the client gets ")
+	}
+	return out.Client.Body()
+}
+
 const completion = `{"id":"1","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"n":1e5}}`
 
 func answer(status, contentType, body string) extproctest.Message {
@@ -149,14 +160,8 @@ func TestResponseStages(t *testing.T) {
 			for name, f := range readsResponse(s.ref(0)) {
 				m := with(extproctest.Post(`{"messages":[{"role":"user","content":"hi"}]}`), "accept-encoding", "gzip")
 				out, err := f.Do(t.Context(), s.client, m, c.answer)
-				got := ""
-				switch {
-				case err != nil:
-					got = err.Error()
-				case out.Immediate != nil:
-					got = strings.TrimPrefix(out.String(), "the client gets ")
-				default:
-					got = out.Client.Body()
+				got := reaches(out, err)
+				if out.Client != nil {
 					if enc := out.Upstream.Header.Get("accept-encoding"); enc != "identity" {
 						t.Errorf("%s: the model may answer in %s", name, enc)
 					}
@@ -213,6 +218,23 @@ func TestResponseTrailers(t *testing.T) {
 		out, err := f.Do(t.Context(), s.client, extproctest.Post(`{"messages":[]}`), m)
 		if err != nil || out.Client == nil || out.Client.Body() != `{"id":"1","choices":[],"usage":{"n":1e5}}` || out.Client.Header.Get("content-length") != "" {
 			t.Errorf("%s: %+v %v", name, out, err)
+		}
+	}
+}
+
+// The timeout of a route bounds what is done with its request. Envoy bounds the
+// time that an answer takes, and each step has a deadline of its own.
+func TestResponseStepsOutliveTheRoutesTimeout(t *testing.T) {
+	s := start(t, extprocsvc.Build, extprocsvc.Options{}, `
+processors: [{name: d, type: data-security, params: {modify: true, action: mask, matchers: [email]}}]
+profiles: [{name: e, responseStages: [{name: s, steps: [{name: d}]}]}]
+binds: [{port: 1, listeners: [{routes: [{policies: {extProc: {profile: e}, timeout: {requestTimeout: 1us}}, backends: [{host: "h:1"}]}]}]}]
+`)
+	const said = `{"choices":[{"index":0,"message":{"role":"assistant","content":"ada@example.com"}}]}`
+	for name, f := range readsResponse(s.ref(0)) {
+		out, err := f.Do(t.Context(), s.client, extproctest.Post(`{"messages":[]}`), answer("200", "application/json", said))
+		if got, want := reaches(out, err), strings.Replace(said, "ada@example.com", "<EMAIL_ADDRESS>", 1); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 }
