@@ -142,7 +142,7 @@ func (r *run) ask(ctx context.Context, s *step, tags []string) (a answer) {
 		timeout = r.server.stepTimeout
 	}
 	began := time.Now()
-	if limit := r.chain.limit; limit > 0 && !r.response { // of an answer Envoy bounds the time
+	if limit := r.chain.limit; limit > 0 && !r.response { // the time of an answer is Envoy's
 		timeout = min(timeout, r.record.Time.Add(limit).Sub(began))
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
