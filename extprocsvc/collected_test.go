@@ -96,6 +96,9 @@ func TestCollectedStreams(t *testing.T) {
 						out, err := f.Do(t.Context(), s.client, with(extproctest.Post(ask), "accept-encoding", "gzip"), m)
 						record := <-decided
 						got := reaches(out, err)
+						if md, _ := out.Metadata[extprocsvc.MetadataNamespace].(map[string]any); md["collected"] != "true" {
+							t.Errorf("%s: the metadata are %v", name, md)
+						}
 						want := c.want
 						if coding != "" && out.Client != nil && out.Client.Header.Get("content-encoding") != "" {
 							want = m.Body() // it passes as it came

@@ -100,6 +100,10 @@ func TestEncodedRequests(t *testing.T) {
 					t.Errorf("%s, %s, %s: got %s", name, coding, what, got)
 				}
 			}
+			nothing := encoded(t, with(extproctest.Message{Header: plain.Header, Chunks: [][]byte{nil}}, ":method", "GET"), coding)
+			if out, got := s.do(t, f, nothing); got != "the model gets " || out.Upstream.Header.Get("content-encoding") != "" {
+				t.Errorf("%s, %s: nothing in it: got %q, with %v", name, coding, got, out.Upstream)
+			}
 			bomb := plain
 			bomb.Chunks = [][]byte{[]byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)}
 			bomb = encoded(t, bomb, coding)

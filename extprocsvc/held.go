@@ -30,7 +30,7 @@ var (
 // open begins a body with encodings.
 func (h *held) open(s *Server, codings []string) {
 	if len(codings) > 0 {
-		h.decoder = inflate.New(codings, s.maxBody.Load())
+		h.decoder, h.bytes = inflate.New(codings, s.maxBody.Load()), []byte{}
 	}
 }
 

@@ -15,8 +15,8 @@ const (
 	// MetadataNamespace is the dynamic metadata that every decision is written
 	// to. The ext_proc filter must list it in receiving_namespaces. Its keys
 	// are "id", "verdict", "reason", "chain", "profile", "stage", "step",
-	// "where", "unread", "service", "tags" (a list), "duration_us" and [BackendKey],
-	// where they have something to say; see [Record].
+	// "where", "unread", "collected", "service", "tags" (a list), "duration_us" and
+	// [BackendKey], where they have something to say; see [Record].
 	MetadataNamespace = "attache"
 	// BackendKey is the key under which a chain that chooses names the backend;
 	// its value is [Chain.Choice].
@@ -63,9 +63,13 @@ const (
 func (s *stream) metadata() []byte {
 	r := &s.record
 	in := s.fields[:0]
+	collected := ""
+	if r.Collected {
+		collected = "true"
+	}
 	for _, f := range [...]struct{ key, value string }{
 		{"id", r.ID}, {"verdict", string(r.Verdict)}, {"reason", r.Reason}, {"chain", r.Chain},
-		{"profile", r.Profile}, {"stage", r.Stage}, {"step", r.Step}, {"where", r.Where}, {"unread", r.Unread},
+		{"profile", r.Profile}, {"stage", r.Stage}, {"step", r.Step}, {"where", r.Where}, {"unread", r.Unread}, {"collected", collected},
 		{"service", r.Service}, {BackendKey, s.choice},
 	} {
 		if f.value != "" {
