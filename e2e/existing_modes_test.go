@@ -61,7 +61,7 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 	const (
 		full    = "FULL_DUPLEX_STREAMED"
 		sees    = "response_header SEND, "
-		hidden  = "500 the gateway cannot read this request's body: its ext_proc filter has "
+		hidden  = "500 the gateway is not shown what it has to read: its ext_proc filter has "
 		allowed = "allow_mode_override"
 	)
 	loop := http.Header{"X-Loop": {"1"}}

@@ -58,7 +58,6 @@ var (
 	grpcCall   = invalid(415, "unsupported_media_type", "this route does not accept gRPC")
 
 	overBudget = broken(503, "overloaded", "too many request bodies are being held; try again later")
-	unreadable = broken(500, "misconfigured", "the gateway cannot read this request's body")
 
 	unauthenticated = fault(401, "authentication_error", "invalid_token", "this route needs a valid bearer token")
 	noProfile       = fault(404, "invalid_request_error", "no_profile", "no profile of this route is for this request")

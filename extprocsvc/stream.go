@@ -497,8 +497,7 @@ func (s *stream) judge() (refused *refusal, err error) {
 			case !p.streams:
 				return noStream, nil
 			case !s.response.echo:
-				s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-				return unreadable, nil
+				return s.unstreamable(), nil
 			}
 		}
 	case s.record.Unread == "" && (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
@@ -557,8 +556,7 @@ func (s *stream) guarded(g *guard) (refused *refusal, err error) {
 	case s.doc.Streams() && !g.enabled:
 		return nil, nil // as agentgateway has it; the file was warned of
 	case s.doc.Streams() && !s.response.echo:
-		s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-		return unreadable, nil
+		return s.unstreamable(), nil
 	}
 	s.guard = g
 	return nil, nil
@@ -625,6 +623,14 @@ func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
 func (s *stream) misconfigured(what string) (done bool, err error) {
 	s.complain(what)
 	return s.refuse(misconfiguration(what))
+}
+
+// unstreamable is the same for a request whose answer is to be a stream, which
+// only full duplex shows while it comes.
+func (s *stream) unstreamable() *refusal {
+	what := "response_body_mode " + s.responseMode.String() + " where answers are streams"
+	s.complain(what)
+	return misconfiguration(what)
 }
 
 // complain tells operators, once, how the filter is set up.
