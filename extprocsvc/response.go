@@ -21,13 +21,11 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {
-		s.release()
-		return false, s.conn.Send(passResponseHeaders)
+		return s.passResponse()
 	}
 	s.answer = readHead(m.GetHeaders().GetHeaders())
 	if code, _ := strconv.Atoi(s.answer.first(":status")); code < 200 || code > 299 {
-		s.release()
-		return false, s.conn.Send(passResponseHeaders)
+		return s.passResponse()
 	}
 	if s.canStream() && s.answer.isEvents() {
 		return s.beginStream()
@@ -42,6 +40,14 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 		return false, s.conn.Send(passResponseHeaders)
 	}
 	return false, nil
+}
+
+// passResponse lets a response go in which there is nothing to look at. Its
+// account is there before the client can ask for it.
+func (s *stream) passResponse() (done bool, err error) {
+	s.account()
+	s.release()
+	return false, s.conn.Send(passResponseHeaders)
 }
 
 // unseen ends a response that no stage can look at; a profile that is only
