@@ -14,8 +14,7 @@ func (h *held) add(s *Server, chunk []byte, promised int64, large *refusal) *ref
 	if int64(len(h.bytes))+n > s.maxBody.Load() {
 		return large
 	}
-	if s.held.Add(n) > s.budget {
-		s.held.Add(-n)
+	if !s.hold(n) {
 		return overBudget
 	}
 	h.taken += n
@@ -29,6 +28,6 @@ func (h *held) add(s *Server, chunk []byte, promised int64, large *refusal) *ref
 
 // release gives the body up.
 func (h *held) release(s *Server) {
-	s.held.Add(-h.taken)
+	s.held.give(h.taken)
 	*h = held{}
 }

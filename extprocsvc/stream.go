@@ -362,7 +362,7 @@ func (s *stream) release() {
 	s.releaseRequest()
 	s.result.release(s.server)
 	if s.live != nil {
-		s.server.held.Add(-s.live.held)
+		s.server.held.give(s.live.held)
 		s.live = nil
 	}
 	s.done.Reset()

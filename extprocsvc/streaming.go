@@ -158,10 +158,10 @@ func (s *stream) weigh(broken error) *refusal {
 	switch l := s.live; {
 	case broken == nil:
 		held := int64(l.flow.Held())
-		if s.server.held.Add(held-l.held) > s.server.budget && held > l.held {
-			l.held = held
+		if held > l.held && !s.server.hold(held-l.held) {
 			return overBudget
 		}
+		s.server.held.give(max(l.held-held, 0))
 		l.held = held
 		return nil
 	case errors.As(broken, &stopped):
