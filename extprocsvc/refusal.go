@@ -54,6 +54,7 @@ var (
 	notJSON    = invalid(415, "unsupported_media_type", "this route accepts bodies of content-type application/json in UTF-8 only")
 	compressed = invalid(415, "unsupported_content_encoding", "this route accepts bodies without content-encoding only")
 	chatOnly   = invalid(415, "unsupported_api", "a processor of this route understands chat completions only")
+	largeHead  = invalid(431, "headers_too_large", "the headers of the request are larger than %d bytes", maxHead)
 	upgrade    = invalid(415, "unsupported_upgrade", "this route does not accept upgrades")
 	grpcCall   = invalid(415, "unsupported_media_type", "this route does not accept gRPC")
 

@@ -33,7 +33,7 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	switch {
 	case s.answer.refused != nil, s.answer.body != nil, s.answer.first("content-type") == "":
 		return s.unseen(unreadableResponse, nil)
-	case s.answer.bytes > s.server.maxBody.Load():
+	case s.answer.bytes > s.server.maxBody.Load(), s.answer.size > maxHead:
 		return s.unseen(largeResponse, nil)
 	}
 	if s.reply = s.response.state; s.reply == waiting {

@@ -161,6 +161,9 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	s.head = readHead(m.GetHeaders().GetHeaders())
 	s.reading = s.chain.reading(&s.head)
 	s.identify()
+	if s.head.size > maxHead {
+		return s.refuse(largeHead)
+	}
 	p, refused := s.chain.pick(&s.head)
 	if refused != nil {
 		return s.refuse(refused)
@@ -259,7 +262,7 @@ func (s *stream) dropped(remove []string) []string {
 		key := kv.GetKey()
 		kept := strings.HasPrefix(key, ":") || strings.HasPrefix(key, "x-envoy-") || keptHeaders[key] ||
 			key == "accept-encoding" && s.inspects()
-		if !kept && !slices.Contains(remove, key) {
+		if !kept {
 			remove = append(remove, key)
 		}
 	}
