@@ -79,7 +79,7 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 }
 
 func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
-	if s.reply == fresh && s.state == passing && s.inspects() && !s.observing() {
+	if s.reply == fresh && s.mustSee() {
 		return s.misconfigured("response_header_mode SKIP") // it must not pass unseen
 	}
 	switch s.reply {
@@ -104,6 +104,15 @@ func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
 		}
 		return false, s.conn.Send(passResponseBody)
 	}
+}
+
+// mustSee tells whether a response must not pass whose headers were not shown. As
+// long as nothing is known of the request, that is one that any profile reads.
+func (s *stream) mustSee() bool {
+	if s.state != passing {
+		return s.chain.readsResponse
+	}
+	return s.inspects() && !s.observing()
 }
 
 func (s *stream) onResponseTrailers() (done bool, err error) {
