@@ -81,8 +81,8 @@ func with(answer func(http.ResponseWriter, string), kv ...string) func(http.Resp
 	}
 }
 
-// status answers with another status.
-func status(code int, answer func(http.ResponseWriter, string)) func(http.ResponseWriter, string) {
+// withStatus answers with another status.
+func withStatus(code int, answer func(http.ResponseWriter, string)) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, asked string) { answer(&coded{w, code}, asked) }
 }
 
@@ -167,8 +167,8 @@ var corpus = []problem{
 		w.(http.Flusher).Flush()
 		_, _ = io.WriteString(w, `example.com"}}]}`)
 	}},
-	{what: "an error of the model", body: asked, answer: status(429, plain("application/json", `{"error":{"message":"ann@example.com is too busy"}}`))},
-	{what: "an error page", body: asked, answer: status(500, plain("text/html", "<h1>no</h1>"))},
+	{what: "an error of the model", body: asked, answer: withStatus(429, plain("application/json", `{"error":{"message":"ann@example.com is too busy"}}`))},
+	{what: "an error page", body: asked, answer: withStatus(500, plain("text/html", "<h1>no</h1>"))},
 	{what: "no answer", body: asked, answer: func(w http.ResponseWriter, _ string) { w.WriteHeader(204) }},
 	{what: "an empty answer", body: asked, answer: plain("application/json", "")},
 	{what: "an answer that is a page", body: asked, answer: plain("text/html", "<p>ann@example.com")},
@@ -186,7 +186,7 @@ var corpus = []problem{
 	{what: "a stream that ends in an event", body: saying("hi", true), answer: streamed(64, events(40, private)+"data: {\"choices\":[{\"delta\":{\"content\":\"ann@exa"), streams: true},
 	{what: "a stream of what is no JSON", body: saying("hi", true), answer: streamed(64, events(4, "hi")[:60]+"\n\ndata: {ann@example.com\n\n"), streams: true},
 	{what: "a stream for a whole answer", body: saying("hi", true), answer: completion(private), streams: true},
-	{what: "an error in place of a stream", body: saying("hi", true), answer: status(400, plain("application/json", `{"error":{"message":"no"}}`)), streams: true},
+	{what: "an error in place of a stream", body: saying("hi", true), answer: withStatus(400, plain("application/json", `{"error":{"message":"no"}}`)), streams: true},
 }
 
 const completionText = `{"choices":[{"message":{"content":"ann@example.com"}}]}`

@@ -24,10 +24,12 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // An authority signs certificates for 127.0.0.1.
@@ -405,6 +407,24 @@ func TestExtProcLimits(t *testing.T) {
 	} {
 		if strings.Count(log, want) != 1 {
 			t.Errorf("the log has not once %s", want)
+		}
+	}
+}
+
+// The port tells whether it serves, and nobody what it is made of.
+func TestExtProcHasNoReflection(t *testing.T) {
+	s := extProcService(t, existingFile)
+	if got := healthOf(t, s.addresses["extproc"], insecure.NewCredentials()); got != "SERVING" {
+		t.Errorf("health: %s", got)
+	}
+	conn := dial(t, s.addresses["extproc"], insecure.NewCredentials())
+	for _, version := range []string{"v1", "v1alpha"} {
+		rpc, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/grpc.reflection."+version+".ServerReflection/ServerReflectionInfo")
+		if err == nil {
+			err = rpc.RecvMsg(&healthv1.HealthCheckResponse{})
+		}
+		if status.Code(err) != codes.Unimplemented {
+			t.Errorf("%s: %v", version, err)
 		}
 	}
 }
