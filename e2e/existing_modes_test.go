@@ -112,6 +112,10 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 		{profile: "watched", mode: sees + "request_body BUFFERED, response_body NONE", want: hidden + "response_body_mode NONE"},
 		{profile: "watched", mode: "response_header SKIP, request_body BUFFERED, response_body BUFFERED", want: "unexpected EOF"}, // its headers have left
 
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body BUFFERED", want: "unexpected EOF"},
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body STREAMED", want: "unexpected EOF"},
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body " + full, want: "unexpected EOF"},
+
 		// A chain that needs no body decides wherever it is asked first.
 		{profile: "closed", mode: "request_body NONE", want: "422 Not here"},
 		{profile: "closed", mode: "request_body STREAMED", want: "422 Not here"},
