@@ -91,7 +91,7 @@ func blocks(kind Kind) *slot {
 }
 
 var citation = objectOf(
-	fields(anything(Content), "cited_text"), fields(isOther, "document_title title source url"), fields(isHidden, "encrypted_index"),
+	fields(isOther, "cited_text document_title title source url"), fields(isHidden, "encrypted_index"),
 	fields(isSetting, `type document_index file_id start_char_index end_char_index start_page_number end_page_number
 		start_block_index end_block_index search_result_index`),
 )

@@ -212,11 +212,15 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 	return result, nil
 }
 
-// texts checks the text of each message, all its parts together.
+// said tells whether a text is what a message says, and not what stands in it
+// beside that: reasoning, refusals, calls, names and sources.
+func said(k llm.Kind) bool { return k == llm.Content || k == llm.System || k == llm.ToolResult }
+
+// texts checks what each message says, all its parts together.
 func (p *processor) texts(ctx context.Context, doc *llm.Doc, buffer *[]byte) (wrong string, err error) {
 	message := -1
 	for t := range doc.Texts() {
-		if t.Message < 0 || len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
+		if t.Message < 0 || !said(t.Kind) || len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
 			continue // what stands beside the messages is none
 		}
 		if t.Message != message {

@@ -209,6 +209,46 @@ func TestResponses(t *testing.T) {
 
 // TestBounds: a rejection is short and quotes the schema at most, whatever the
 // value is.
+// Only what an answer says is judged, in every API: a model may think, name its
+// sources and call tools beside it.
+func TestSaid(t *testing.T) {
+	for _, tc := range []struct {
+		dialect    *llm.Dialect
+		body, want string
+	}{
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning_content":"Ada, I think","content":"{}","annotations":[{"type":"url_citation","url_citation":{"url":"https://example.com/a b","title":"Ada L."}}]}}]}`, ""},
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning":"{}","content":"Ada"}}]}`, "The answer is not JSON"},
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning":"{}","content":null}}]}`, "The answer has no text"},
+		{llm.ChatCompletion, `{"choices":[{"message":{"content":null,"refusal":"{}"}}]}`, "The answer has no text"},
+		{llm.Completion, `{"choices":[{"text":"{}"}]}`, ""},
+		{llm.AnthropicMessage, `{"role":"assistant","content":[{"type":"thinking","thinking":"Ada, I think","signature":"c2ln"},
+			{"type":"text","text":"{\"a\":","citations":[{"type":"char_location","cited_text":"Ada, it says","document_title":"A letter"}]},
+			{"type":"text","text":"1}"},{"type":"tool_use","id":"t","name":"find","input":{"q":"Ada L."}}]}`, ""},
+		{llm.AnthropicMessage, `{"role":"assistant","content":[{"type":"thinking","thinking":"{}","signature":"c2ln"},{"type":"text","text":"Ada"}]}`, "The answer is not JSON"},
+		{llm.Response, `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"Ada, I think"}],"content":[{"type":"reasoning_text","text":"hm, hm"}]},
+			{"type":"function_call","name":"find","arguments":"{\"q\":\"Ada L.\"}"},
+			{"type":"message","role":"assistant","content":[{"type":"output_text","text":"{}"}]}]}`, ""},
+		{llm.Response, `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"{}"}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Ada"}]}]}`, "The answer is not JSON"},
+	} {
+		r, err := made(t, out, `{schema: {type: object}}`).ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, tc.dialect, tc.body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if r.Rejection != nil {
+			got = r.Rejection.Detail
+		}
+		if got != tc.want {
+			t.Errorf("%s:\ngot  %q\nwant %q", tc.body, got, tc.want)
+		}
+	}
+	p := made(t, in, `{schema: {type: object}, target: text}`)
+	r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, `{"messages":[{"role":"user","name":"Ada L.","content":"{}"}]}`)})
+	if err != nil || r.Rejection != nil {
+		t.Errorf("the name of a user: %+v, %v", r.Rejection, err)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	var properties strings.Builder
 	for i := range 50 {
