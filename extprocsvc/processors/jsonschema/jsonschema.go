@@ -24,6 +24,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "json-schema",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -91,9 +92,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 		if made.maxValues = *p.MaxValues; made.maxValues < 1 {
 			errorf("max_values", "must be at least 1")
 		}
-	}
-	if s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0 {
-		errorf("", "json-schema needs annotate or reject: true, or it can do nothing")
 	}
 	key, source, err := "schema", []byte(nil), error(nil)
 	switch {

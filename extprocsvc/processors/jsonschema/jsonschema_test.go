@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -26,11 +25,7 @@ const (
 
 func setup(t testing.TB, phase extprocsvc.Phases, rights extprocsvc.Rights, yaml string) (extprocsvc.Processor, error) {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return build(extprocsvc.Setup{Phase: phase, Params: raw, Rights: rights, ReadFile: func(name string) ([]byte, error) {
+	return build(extprocsvc.Setup{Phase: phase, Params: extproctest.Params(t, yaml), Rights: rights, ReadFile: func(name string) ([]byte, error) {
 		if text, ok := map[string]string{
 			"ok.json":  `{"type": "object"}`,
 			"bad.json": `{"type": `,
@@ -95,21 +90,9 @@ func TestParams(t *testing.T) {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
-	if _, err := setup(t, in, 0, `{schema: true}`); err == nil {
-		t.Error("without any right it was accepted")
-	}
 	if _, err := setup(t, in, extprocsvc.Annotate, `{schema: true}`); err != nil {
 		t.Error(err)
 	}
-}
-
-func scan(t testing.TB, dialect *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(dialect, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
 }
 
 func TestRequests(t *testing.T) {
@@ -144,7 +127,7 @@ func TestRequests(t *testing.T) {
 		{`{schema: {required: [a]}, target: text}`, `{"messages":[{"role":"user","content":[{"type":"text","text":"{\"a\""},{"type":"text","text":": 1}"}]}]}`, ""},
 	} {
 		p := made(t, in, tc.yaml)
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, tc.body)})
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, tc.body)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +169,7 @@ func TestResponses(t *testing.T) {
 		{`{schema: true}`, `{"message":{"content":"` + strings.Repeat("[", 129) + strings.Repeat("]", 129) + `"}}`, "The answer is nested too deeply"},
 	} {
 		p := made(t, out, tc.yaml)
-		completion := scan(t, llm.ChatCompletion, `{"choices":[`+tc.choices+`]}`)
+		completion := extproctest.Doc(t, llm.ChatCompletion, `{"choices":[`+tc.choices+`]}`)
 		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: completion})
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +213,7 @@ func TestSaid(t *testing.T) {
 			{"type":"message","role":"assistant","content":[{"type":"output_text","text":"{}"}]}]}`, ""},
 		{llm.Response, `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"{}"}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Ada"}]}]}`, "The answer is not JSON"},
 	} {
-		r, err := made(t, out, `{schema: {type: object}}`).ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, tc.dialect, tc.body)})
+		r, err := made(t, out, `{schema: {type: object}}`).ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, tc.dialect, tc.body)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +226,7 @@ func TestSaid(t *testing.T) {
 		}
 	}
 	p := made(t, in, `{schema: {type: object}, target: text}`)
-	r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, `{"messages":[{"role":"user","name":"Ada L.","content":"{}"}]}`)})
+	r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"user","name":"Ada L.","content":"{}"}]}`)})
 	if err != nil || r.Rejection != nil {
 		t.Errorf("the name of a user: %+v, %v", r.Rejection, err)
 	}
@@ -261,7 +244,7 @@ func TestBounds(t *testing.T) {
 		fmt.Fprintf(&value, `,\"%s%d\":1`, strings.Repeat("long", 50), i)
 	}
 	for _, content := range []string{value.String() + "}", "[" + strings.Repeat("1,", 90_000) + "1]"} {
-		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+content+`"}}]}`)})
+		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+content+`"}}]}`)})
 		if err != nil || r.Rejection == nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -302,7 +285,7 @@ func BenchmarkResponse(b *testing.B) {
 	for _, n := range []int{10, 100, 10_000} {
 		text := "[" + strings.Repeat(item+",", n-1) + item + "]"
 		b.Run(fmt.Sprintf("%dKB", len(text)/1000), func(b *testing.B) {
-			r := &extprocsvc.Response{Completion: scan(b, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+text+`"}}]}`)}
+			r := &extprocsvc.Response{Completion: extproctest.Doc(b, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+text+`"}}]}`)}
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
