@@ -134,7 +134,7 @@ var jsonHeaders = []config.Header{{Name: "content-type", Value: "application/jso
 func (r *refusal) reply(d *errorDialect, id string) *extprocv3.ProcessingResponse {
 	body := r.content
 	if body == nil {
-		body = d.encode(r)
+		body = d.encode(r, 0)
 	}
 	headers := r.headers
 	if headers == nil {

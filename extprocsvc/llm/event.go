@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -61,8 +62,10 @@ type Ending struct {
 type Event struct {
 	// Dialect is that of the event, or nil if it does not tell.
 	Dialect *EventDialect
-	Finds   []Find
-	Ends    []Ending
+	// Next is the number of the next event, if the API counts its events; else 0.
+	Next  int64
+	Finds []Find
+	Ends  []Ending
 }
 
 // An EventReader finds the texts of events. It knows all dialects: the keys and
@@ -228,16 +231,17 @@ type shapeKey struct {
 type meaningOf uint8
 
 const (
-	isText    meaningOf = iota // a complete text
-	isJSON                     // the same, in JSON
-	isPiece                    // the next piece of a text
-	isPieceOf                  // the same, of a text in JSON
-	isMeta                     // no text, nor anything in it
-	isEcho                     // what says a text again
-	isSpoken                   // sound
-	isNumber0                  // TextKey.N[0] of the object it is in
-	isNumber1                  // TextKey.N[1]
-	isFinish                   // a string here ends the texts of the choice
+	isText     meaningOf = iota // a complete text
+	isJSON                      // the same, in JSON
+	isPiece                     // the next piece of a text
+	isPieceOf                   // the same, of a text in JSON
+	isMeta                      // no text, nor anything in it
+	isEcho                      // what says a text again
+	isSpoken                    // sound
+	isNumber0                   // TextKey.N[0] of the object it is in
+	isNumber1                   // TextKey.N[1]
+	isSequence                  // the number of the event
+	isFinish                    // a string here ends the texts of the choice
 )
 
 func (sh *eventShape) below() *eventShape {
@@ -271,6 +275,14 @@ func (r *EventReader) value(s *scanner, sh *eventShape) bool {
 		}
 		if n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 32); err == nil {
 			r.n[sh.is-isNumber0] = int32(n)
+		}
+		return true
+	case isSequence:
+		if !s.value() {
+			return false
+		}
+		if n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 64); err == nil && n < math.MaxInt64 {
+			r.event.Next = n + 1
 		}
 		return true
 	case isFinish:

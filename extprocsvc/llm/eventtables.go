@@ -28,6 +28,8 @@ var (
 	firstShape  = &eventShape{is: isNumber0}
 	secondShape = &eventShape{is: isNumber1}
 	finishShape = &eventShape{is: isFinish}
+
+	sequenceShape = &eventShape{is: isSequence}
 )
 
 func pieceShape(name string) *eventShape     { return &eventShape{is: isPiece, name: name} }
@@ -153,7 +155,7 @@ type eventType struct {
 
 // ofResponse is a type of events of a response, with its own keys.
 func ofResponse(ends *Ending, keys ...shapeKey) *eventType {
-	return &eventType{ResponseEvents, &eventShape{other: strayShape, keys: joinKeys(nameKeys, keys, []shapeKey{
+	return &eventType{ResponseEvents, &eventShape{other: strayShape, keys: joinKeys([]shapeKey{{"sequence_number", sequenceShape}}, nameKeys, keys, []shapeKey{
 		{"output_index", firstShape}, {"content_index", secondShape}, {"summary_index", secondShape},
 	})}, ends}
 }
