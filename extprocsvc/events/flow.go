@@ -205,6 +205,8 @@ func (f *Flow) look(e *event) error {
 		switch find.Use {
 		case llm.Withheld:
 			e.changes = append(e.changes, change{find.At, find.End, []byte(find.Put)})
+		case llm.Signature:
+			err = f.sign(e, find)
 		case llm.Joined:
 			moved = true
 			err = f.join(e, find)
@@ -231,6 +233,23 @@ func (f *Flow) look(e *event) error {
 		t.listed = len(t.pieces) > 0
 		return !t.listed
 	})
+	return nil
+}
+
+// sign ends the text that a signature is for, and marks the signature if the text
+// was changed.
+func (f *Flow) sign(e *event, find *llm.Find) error {
+	t := f.texts[find.Key]
+	if t == nil {
+		return nil
+	}
+	if err := f.close(t); err != nil {
+		return err
+	}
+	if t.changed {
+		t.changed = false
+		e.changes = append(e.changes, change{find.At, find.At, []byte(llm.SignatureMark)})
+	}
 	return nil
 }
 

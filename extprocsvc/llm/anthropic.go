@@ -68,7 +68,7 @@ func blocks(kind Kind) *slot {
 	inside := &slot{kind: ToolResult, list: result}
 	s.object = objectOf(
 		fields(isType, "type"), fields(words(kind), "text"), fields(anything(Reasoning), "thinking"),
-		fields(isHidden, "signature encrypted_content"),
+		fields(isSigned, "signature"), fields(isHidden, "encrypted_content"),
 		fields(&slot{as: asEncoded, kind: Other}, "data"),
 		fields(isSetting, "id tool_use_id cache_control is_error file_id page_age caller"),
 		fields(isName, "name server_name"), fields(anything(Arguments), "input"),

@@ -32,6 +32,9 @@ const (
 	Alone Use = iota
 	// Joined is the next piece of a text that goes through many events.
 	Joined
+	// Signature is that of the text with the same key, which has ended: it gets a
+	// [SignatureMark] if the text was changed.
+	Signature
 	// Withheld is what says a text again in a form that no guard can edit, such
 	// as the log probabilities of its tokens. Put is what is put in its place.
 	Withheld
@@ -40,7 +43,7 @@ const (
 // A Find is a text in an event.
 type Find struct {
 	Use Use
-	Key TextKey // of a Joined text
+	Key TextKey // of a Joined text, or a Signature
 	// Quoted tells that it is the inside of a JSON string, with its escapes;
 	// else its bytes are the text.
 	Quoted bool
@@ -231,17 +234,18 @@ type shapeKey struct {
 type meaningOf uint8
 
 const (
-	isText     meaningOf = iota // a complete text
-	isJSON                      // the same, in JSON
-	isPiece                     // the next piece of a text
-	isPieceOf                   // the same, of a text in JSON
-	isMeta                      // no text, nor anything in it
-	isEcho                      // what says a text again
-	isSpoken                    // sound
-	isNumber0                   // TextKey.N[0] of the object it is in
-	isNumber1                   // TextKey.N[1]
-	isSequence                  // the number of the event
-	isFinish                    // a string here ends the texts of the choice
+	isText      meaningOf = iota // a complete text
+	isJSON                       // the same, in JSON
+	isPiece                      // the next piece of a text
+	isPieceOf                    // the same, of a text in JSON
+	isMeta                       // no text, nor anything in it
+	isEcho                       // what says a text again
+	isSpoken                     // sound
+	isNumber0                    // TextKey.N[0] of the object it is in
+	isNumber1                    // TextKey.N[1]
+	isSequence                   // the number of the event
+	isSignature                  // of a text
+	isFinish                     // a string here ends the texts of the choice
 )
 
 func (sh *eventShape) below() *eventShape {
@@ -314,7 +318,10 @@ func (r *EventReader) text(s *scanner, sh *eventShape, in span) bool {
 	}
 	f := Find{Quoted: true, At: r.place(int(in.at)), JSON: sh.is == isJSON || sh.is == isPieceOf}
 	f.End = f.At + int(in.end-in.at) // a string has no line ends in it
-	if sh.is == isPiece || sh.is == isPieceOf {
+	switch sh.is {
+	case isSignature:
+		f.Use, f.Key = Signature, TextKey{sh.name, r.n}
+	case isPiece, isPieceOf:
 		f.Use, f.Key = Joined, TextKey{sh.name, r.n}
 		if sh.name == "" {
 			f.Key.Name = r.where()

@@ -32,6 +32,9 @@ var (
 	sequenceShape = &eventShape{is: isSequence}
 )
 
+// signedShape is the signature of what a model thinks.
+var signedShape = shapeKey{"signature", &eventShape{is: isSignature, name: "thinking"}}
+
 func pieceShape(name string) *eventShape     { return &eventShape{is: isPiece, name: name} }
 func jsonPieceShape(name string) *eventShape { return &eventShape{is: isPieceOf, name: name} }
 
@@ -221,10 +224,10 @@ var eventTypes = map[string]*eventType{
 		"output_format", "partial_image_index")...),
 
 	"message_start": ofMessage(nil, shapeKey{"message", textShape}),
-	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
+	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{other: textShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
 		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"data", metaShape}, // redacted thinking
 	})}}),
-	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys(nameKeys, []shapeKey{
+	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
 		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"partial_json", jsonPieceShape("json")}, {"citation", textShape},
 	})}}),
 	"content_block_stop": ofMessage(&Ending{All: true}, shapeKey{"index", firstShape}),

@@ -95,6 +95,9 @@ func (d *Doc) Scan(dialect *Dialect, body []byte) error {
 		d.Reset()
 		return &Error{s.i, s.reason}
 	}
+	if dialect.answer != nil && len(d.seals) > 0 {
+		d.unmask()
+	}
 	return nil
 }
 
@@ -170,9 +173,9 @@ type scanner struct {
 	// index of the message in it, or -1.
 	top     []byte
 	message int32
-	// role and kind are the values of these keys in the object that is being
-	// scanned.
-	role, kind span
+	// role, kind and signature are the values of these keys in the object that is
+	// being scanned.
+	role, kind, signature span
 	// form is that of the texts.
 	form form
 }
@@ -222,8 +225,8 @@ func (s *scanner) document() bool {
 // object scans an object in which we look for something, and returns the
 // number of its keys. i is at the opening brace.
 func (s *scanner) object(o *object) (n int, ok bool) {
-	role, kind := s.role, s.kind
-	s.role, s.kind = span{}, span{}
+	role, kind, signature := s.role, s.kind, s.signature
+	s.role, s.kind, s.signature = span{}, span{}, span{}
 	base, from := len(s.keys), len(s.doc.texts)
 	n, ok = s.members('{', '}', func(int) bool { return s.member(o, base) })
 	s.keys = s.keys[:base]
@@ -234,8 +237,11 @@ func (s *scanner) object(o *object) (n int, ok bool) {
 		if o.message {
 			s.attribute(from)
 		}
+		if s.signature.at < s.signature.end {
+			s.doc.seals = append(s.doc.seals, seal{s.signature, from, len(s.doc.texts)})
+		}
 	}
-	s.role, s.kind = role, kind
+	s.role, s.kind, s.signature = role, kind, signature
 	return n, ok
 }
 
@@ -403,6 +409,9 @@ func (s *scanner) words(is *slot) bool {
 		}
 	case asEncoded:
 		return s.note(in, undecided, 0)
+	case asSignature:
+		s.signature = in
+		return true
 	case asArguments:
 		if within, ok := s.embedded(in); !ok || within {
 			return ok
