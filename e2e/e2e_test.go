@@ -93,6 +93,7 @@ func envoyPath(t testing.TB) string {
 //	extproc start|stop NAME ADDR   an ext_proc server, see extproc_test.go
 //	echo start ADDR          an upstream that answers with what it got
 //	processor start ADDR [FILE]  a processor of F5's protocol, see processor_test.go
+//	hostile ADDR             clients that lie, see hostile_test.go
 //	model start ADDR DIR     a model that answers from files, see model_test.go
 //	python FILE ARG...       python3 with the packages that FILE requires
 //
@@ -136,6 +137,7 @@ func TestScripts(t *testing.T) {
 			"echo":    echoCommand,
 
 			"processor": processorCommand,
+			"hostile":   hostileCommand,
 			"model":     modelCommand,
 			"python":    pythonCommand,
 		},

@@ -404,7 +404,11 @@ func (s *scanner) words(is *slot) bool {
 			return true
 		}
 	case asAttachment:
-		if isData(raw) {
+		switch attached(plain(raw)) {
+		case hiddenText:
+			s.refuse("%s has a text in base64, which cannot be read")
+			return true
+		case encodedData:
 			return true
 		}
 	case asEncoded:
@@ -542,11 +546,35 @@ var identifying = func() (set [256]bool) {
 	return set
 }()
 
-// isData tells whether a string is a data URL that holds encoded data, RFC 2397.
-func isData(raw []byte) bool {
+// An attachment is what a link may be.
+type attachment uint8
+
+const (
+	readable    attachment = iota // the link itself is all there is
+	encodedData                   // a data URL in base64: an image, say
+	hiddenText                    // the same of a text, which models read as one
+)
+
+// attached tells what a link is: RFC 2397, without regard to case.
+func attached(link []byte) attachment {
 	const most = 256 // of what describes the data
-	head, _, ok := bytes.Cut(raw[:min(len(raw), most)], []byte(","))
-	return ok && bytes.HasPrefix(head, []byte("data:")) && bytes.HasSuffix(head, []byte(";base64"))
+	head, _, ok := bytes.Cut(link[:min(len(link), most)], []byte(","))
+	described := strings.ToLower(string(head))
+	described, data := strings.CutPrefix(described, "data:")
+	described, encoded := strings.CutSuffix(described, ";base64")
+	if !ok || !data || !encoded {
+		return readable
+	}
+	media, _, _ := strings.Cut(described, ";")
+	if media = strings.TrimSpace(media); media == "" || strings.HasPrefix(media, "text/") {
+		return hiddenText
+	}
+	for _, kind := range []string{"json", "xml", "yaml", "javascript"} {
+		if strings.HasSuffix(media, kind) {
+			return hiddenText
+		}
+	}
+	return encodedData
 }
 
 // text scans a string and returns the span between its quotes.
