@@ -145,8 +145,7 @@ class Messages(Case):
         self.assertEqual(self.attempts.n, 1)
 
     def test_rejected_stream(self):
-        """What was harmless has come; then the SDK raises. The connection serves the next
-        question."""
+        """What was harmless has come; then the SDK raises, and the client goes on."""
         for n in CUTS:
             with self.subTest(cut=n):
                 before, said = self.attempts.n, ""

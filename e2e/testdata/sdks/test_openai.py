@@ -185,8 +185,7 @@ class ChatCompletions(Case):
         self.assertEqual(self.attempts.n, 1)
 
     def test_rejected_stream(self):
-        """What was harmless has come; then the SDK raises. The stream has ended, and the
-        connection serves the next question."""
+        """What was harmless has come; then the SDK raises, and the client goes on."""
         for n in CUTS:
             with self.subTest(cut=n):
                 before, said = self.attempts.n, ""
@@ -355,7 +354,8 @@ class Responses(Case):
                 self.assertEqual(self.attempts.n - before, 1)
 
     def test_error_event(self):
-        """The event that ends a stream is one of the API: it has a type, and the next number."""
+        """The event that ends a stream is one of the API, with the next number, and the stream
+        ends behind it."""
         with self.client.responses.with_streaming_response.create(model="secret", input="Which key?", stream=True) as raw:
             text = b"".join(raw.iter_bytes()).decode()
         self.assertClean(text)
