@@ -91,19 +91,20 @@ class Messages(Case):
     def test_loop_of_tools(self):
         """A thought in which something was hidden can be sent back: the API gets the
         signature as it was and reads the thought from it."""
-        streamed = self.client.messages.stream(**self.ask(), extra_headers=cut(7))
-        with streamed as stream:
-            final = stream.get_final_message()
-        for message in (self.client.messages.create(**self.ask()), final):
-            thought = message.content[0]
-            self.assertNotEqual(thought.signature, SIGNATURE)
-            result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Sent."}
-            self.client.messages.create(**self.ask(messages=[
-                *ASK, {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]},
-            ]))
-            got = last()[2]["messages"][1]["content"]
-            self.assertEqual(got[0], {"type": "thinking", "thinking": "", "signature": SIGNATURE})
-            self.assertEqual((got[1]["text"], got[2]["input"]), (MASKED, CALLED))
+        for route in ("private", "answers"):
+            with self.subTest(route=route), client(route) as c:
+                with c.messages.stream(**self.ask(), extra_headers=cut(7)) as stream:
+                    final = stream.get_final_message()
+                for message in (c.messages.create(**self.ask()), final):
+                    self.check(message)
+                    self.assertNotEqual(message.content[0].signature, SIGNATURE)
+                    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Sent."}
+                    c.messages.create(**self.ask(messages=[
+                        *ASK, {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]},
+                    ]))
+                    got = last()[2]["messages"][1]["content"]
+                    self.assertEqual(got[0], {"type": "thinking", "thinking": "", "signature": SIGNATURE})
+                    self.assertEqual((got[1]["text"], got[2]["input"]), (MASKED, CALLED))
 
     def test_thought_with_nothing_to_hide(self):
         message = self.client.messages.create(**self.ask("plain"))
