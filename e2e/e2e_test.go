@@ -93,6 +93,9 @@ func envoyPath(t testing.TB) string {
 //	extproc start|stop NAME ADDR   an ext_proc server, see extproc_test.go
 //	echo start ADDR          an upstream that answers with what it got
 //	processor start ADDR [FILE]  a processor of F5's protocol, see processor_test.go
+//	hostile ADDR             clients that lie, see hostile_test.go
+//	model start ADDR DIR     a model that answers from files, see model_test.go
+//	python FILE ARG...       python3 with the packages that FILE requires
 //
 // Each script has PORT, PORT2 … PORT9 that nobody listens on, and ENVOY_PATH.
 func TestScripts(t *testing.T) {
@@ -134,6 +137,9 @@ func TestScripts(t *testing.T) {
 			"echo":    echoCommand,
 
 			"processor": processorCommand,
+			"hostile":   hostileCommand,
+			"model":     modelCommand,
+			"python":    pythonCommand,
 		},
 	})
 }
@@ -189,7 +195,7 @@ type script struct {
 	programs map[string]*program
 	loads    map[string]*load
 	extprocs map[string]*extprocServer
-	echoes   []*http.Server
+	servers  []*http.Server
 }
 
 func of(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*script) }
@@ -210,7 +216,7 @@ func (s *script) close() {
 	for _, e := range s.extprocs {
 		e.stop()
 	}
-	for _, e := range s.echoes {
+	for _, e := range s.servers {
 		e.Close()
 	}
 }

@@ -20,7 +20,7 @@ func echoCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	s := &http.Server{Handler: http.HandlerFunc(echo)}
 	go s.Serve(l)
-	of(ts).echoes = append(of(ts).echoes, s)
+	of(ts).servers = append(of(ts).servers, s)
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

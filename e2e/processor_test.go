@@ -45,7 +45,7 @@ func processorCommand(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		s.Start()
 	}
-	of(ts).echoes = append(of(ts).echoes, s.Config)
+	of(ts).servers = append(of(ts).servers, s.Config)
 }
 
 func signature(w http.ResponseWriter, _ *http.Request) {

@@ -203,6 +203,9 @@ func (b *builder) step(p *config.Processor, params config.Raw, path string, phas
 			errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processor %q of type %s needs %s: true in its params, or in those of the step", p.Name, p.Type, n.name))
 		}
 	}
+	if kind.NeedsOne != 0 && kind.NeedsOne&granted == 0 && len(errs) == 0 {
+		errs = append(errs, b.cfg.Errorf(path, config.Invalid, "processor %q of type %s needs %s, or it can do nothing", p.Name, p.Type, kind.NeedsOne.grants()))
+	}
 	if parallel && granted&Modify != 0 {
 		errs = append(errs, b.cfg.Errorf(path, config.Conflict, "processor %q has modify: true, but the steps of a parallel stage must not modify; set modify: false in the step's params, or take it out of the stage", p.Name))
 	}

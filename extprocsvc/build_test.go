@@ -287,6 +287,28 @@ profiles:
 f:8:13: profiles[0].inputStages[0].steps[0]: processor "a" of type system-prompt needs modify: true in its params, or in those of the step
 f:11:13: profiles[0].inputStages[1].steps[0]: processor "a" has modify: true, but the steps of a parallel stage must not modify; set modify: false in the step's params, or take it out of the stage
 `},
+		{"a step that could do nothing", `
+processors:
+- {name: a, type: data-security, params: {annotate: false}}
+- {name: b, type: json-schema, params: {annotate: false, schema: {type: object}}}
+- {name: c, type: language-id, params: {annotate: false}}
+- {name: d, type: prompt-injection, params: {annotate: false, modify: true}}
+- {name: e, type: repetition-detect, params: {annotate: false}}
+- {name: f, type: topic-detect, params: {annotate: false, topics: [{name: a, phrases: [x]}]}}
+- {name: g, type: data-security, params: {annotate: false, modify: true}}
+profiles:
+- name: q
+  inputStages:
+  - name: one
+    steps: [{name: g}]
+`, `
+f:3:3: processors[0]: processor "a" of type data-security needs annotate, modify: true or reject: true, or it can do nothing
+f:4:3: processors[1]: processor "b" of type json-schema needs annotate or reject: true, or it can do nothing
+f:5:3: processors[2]: processor "c" of type language-id needs annotate or reject: true, or it can do nothing
+f:6:3: processors[3]: processor "d" of type prompt-injection needs annotate or reject: true, or it can do nothing
+f:7:3: processors[4]: processor "e" of type repetition-detect needs annotate or reject: true, or it can do nothing
+f:8:3: processors[5]: processor "f" of type topic-detect needs annotate or reject: true, or it can do nothing
+`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := extprocsvc.Build(parse(t, c.file))

@@ -74,7 +74,7 @@ func (s *stream) gather() error {
 	if err != nil {
 		return err
 	}
-	if err := s.result.claim(s.server, 0, len(a.Body)); err != nil {
+	if err := s.result.claim(s.server, int64(len(a.Body))); err != nil {
 		return err
 	}
 	if s.observing() { // nothing changes

@@ -12,13 +12,14 @@ import (
 type errorDialect struct {
 	// name is that of its event in a stream; empty if events have no names.
 	name string
-	// body makes the body out of a refusal, for the encoder.
-	body func(*refusal) any
+	// body makes the body out of a refusal, for the encoder. In a stream whose
+	// events are counted, number is that of the event.
+	body func(r *refusal, number int64) any
 }
 
 // openAIErrors is OpenAI's shape, and what everybody gets who does not speak
 // another dialect: https://platform.openai.com/docs/guides/error-codes.
-var openAIErrors = &errorDialect{"", func(r *refusal) any {
+var openAIErrors = &errorDialect{"", func(r *refusal, _ int64) any {
 	if r.policy {
 		var b rejection
 		b.Error.Message, b.Error.Type, b.Error.Code, b.Message = r.message, r.kind, r.code, r.message
@@ -31,7 +32,7 @@ var openAIErrors = &errorDialect{"", func(r *refusal) any {
 
 // anthropicErrors is the shape of Anthropic's Messages API,
 // https://docs.claude.com/en/api/errors.
-var anthropicErrors = &errorDialect{"error", func(r *refusal) any {
+var anthropicErrors = &errorDialect{"error", func(r *refusal, _ int64) any {
 	b := anthropicError{Type: "error"}
 	b.Error.Type, b.Error.Message = "api_error", r.message
 	if kind, ok := anthropicTypes[r.status]; ok {
@@ -43,8 +44,8 @@ var anthropicErrors = &errorDialect{"error", func(r *refusal) any {
 // responseErrors are those in a stream of OpenAI's Responses API. The reference
 // has the fields of the event on top, the service sends, and OpenAI's clients
 // look at, the object error: both are there.
-var responseErrors = &errorDialect{"error", func(r *refusal) any {
-	b := responseError{Type: "error", Code: r.code, Message: r.message}
+var responseErrors = &errorDialect{"error", func(r *refusal, number int64) any {
+	b := responseError{Type: "error", Code: r.code, Message: r.message, Number: number}
 	b.Error.Message, b.Error.Type, b.Error.Code = r.message, r.kind, r.code
 	return b
 }}
@@ -54,6 +55,7 @@ type responseError struct {
 	Code    string  `json:"code"`
 	Message string  `json:"message"`
 	Param   *string `json:"param"`
+	Number  int64   `json:"sequence_number"`
 	openAIError
 }
 
@@ -92,11 +94,11 @@ var anthropicTypes = map[uint32]string{
 	413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }
 
-func (d *errorDialect) encode(r *refusal) []byte {
+func (d *errorDialect) encode(r *refusal, number int64) []byte {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d.body(r)); err != nil {
+	if err := enc.Encode(d.body(r, number)); err != nil {
 		panic(err) // strings can always be encoded
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
@@ -106,19 +108,19 @@ func (d *errorDialect) encode(r *refusal) []byte {
 // events, or before the first in that of the client.
 func (s *stream) errorEvent(r *refusal) []byte {
 	d := s.errors()
-	switch s.live.flow.Dialect() {
-	case llm.MessageEvents:
+	switch of := s.live.flow.Dialect(); {
+	case of == llm.MessageEvents:
 		d = anthropicErrors
-	case llm.ResponseEvents:
+	case of == llm.ResponseEvents, of == nil && s.reading.dialect == llm.Responses:
 		d = responseErrors
-	case llm.ChatEvents, llm.CompletionEvents:
+	case of != nil:
 		d = openAIErrors
 	}
 	var out []byte
 	if d.name != "" {
 		out = append(out, "event: "+d.name+"\n"...)
 	}
-	out = append(append(out, "data: "...), d.encode(r)...)
+	out = append(append(out, "data: "...), d.encode(r, s.live.flow.Next())...)
 	return append(out, "\n\n"...)
 }
 

@@ -7,16 +7,16 @@ import (
 	"github.com/attache-dev/attache/extprocsvc/inflate"
 )
 
-// A held is a body that waits for its decision. Its size counts against the
-// server's budget.
+// A held is a body that waits for its decision. The room that it takes counts
+// against the server's budget.
 type held struct {
-	// bytes is the body without its encodings.
-	bytes []byte
-	taken int64
+	kept // the body without its encodings
 	// decoder undoes the encodings, and came is the body with them; nil for a body
 	// that has none.
 	decoder *inflate.Decoder
-	came    []byte
+	came    kept
+	// also is what else was taken of the budget, in bytes.
+	also int64
 }
 
 const encodingHeader = "content-encoding"
@@ -38,24 +38,19 @@ func (h *held) open(s *Server, codings []string) {
 // content-length, or -1. A chunk that does not fit is not kept.
 func (h *held) add(s *Server, chunk []byte, promised int64) error {
 	if h.decoder == nil {
-		if err := h.claim(s, len(h.bytes), len(chunk)); err != nil {
-			return err
+		return h.kept.add(s, chunk, promised)
+	}
+	before := h.came.bytes
+	err := h.came.add(s, chunk, promised)
+	if err == nil {
+		if err = tooLargeOr(h.decoder.Write(chunk, h.decoded(s))); err == nil {
+			err = h.claim(s, h.decoder.Held()-h.also)
 		}
-		if h.bytes == nil {
-			h.bytes = chunk // most bodies come in one piece, which is ours already
-		} else {
-			h.bytes = join(h.bytes, chunk, promised)
+		if err != nil {
+			h.came.bytes = before
 		}
-		return nil
 	}
-	if err := h.claim(s, len(h.came), len(chunk)); err != nil {
-		return err
-	}
-	if err := h.decoder.Write(chunk, h.decoded(s)); err != nil {
-		return tooLargeOr(err)
-	}
-	h.came = join(h.came, chunk, promised)
-	return nil
+	return err
 }
 
 // end ends the body, all of which has come.
@@ -67,13 +62,7 @@ func (h *held) end(s *Server) error {
 }
 
 func (h *held) decoded(s *Server) func([]byte) error {
-	return func(piece []byte) error {
-		err := h.claim(s, len(h.bytes), len(piece))
-		if err == nil {
-			h.bytes = join(h.bytes, piece, -1)
-		}
-		return err
-	}
+	return func(piece []byte) error { return h.kept.add(s, piece, -1) }
 }
 
 func tooLargeOr(err error) error {
@@ -83,16 +72,15 @@ func tooLargeOr(err error) error {
 	return err
 }
 
-// claim takes room for n bytes behind others.
-func (h *held) claim(s *Server, others, n int) error {
-	if int64(others)+int64(n) > s.maxBody.Load() {
-		return errTooLarge
-	}
-	if s.held.Add(int64(n)) > s.budget {
-		s.held.Add(-int64(n))
+// claim takes room for n bytes that are kept elsewhere because of the body.
+func (h *held) claim(s *Server, n int64) error {
+	switch {
+	case n <= 0:
+		return nil
+	case !s.hold(n):
 		return errOverBudget
 	}
-	h.taken += int64(n)
+	h.also += n
 	return nil
 }
 
@@ -101,10 +89,11 @@ func (h *held) encoded() bool { return h.decoder != nil }
 
 // asItCame gives the decoding up. What is held is the body as it came.
 func (h *held) asItCame() []byte {
-	if h.decoder != nil {
-		h.decoder.Stop()
-		h.bytes, h.decoder, h.came = h.came, nil, nil
+	if h.decoder == nil {
+		return h.bytes
 	}
+	h.decoder.Stop()
+	h.bytes, h.decoder = h.came.bytes, nil
 	return h.bytes
 }
 
@@ -119,9 +108,58 @@ func (h *held) bare(remove []string) []string {
 
 // release gives the body up.
 func (h *held) release(s *Server) {
-	s.held.Add(-h.taken)
+	s.held.give(h.taken + h.came.taken + h.also)
 	if h.decoder != nil {
 		h.decoder.Stop()
 	}
 	*h = held{}
+}
+
+// A kept is bytes that come in chunks, and what they take of the budget.
+type kept struct {
+	bytes []byte
+	taken int64
+}
+
+// add keeps a chunk behind the others. The first is kept as it is, where bytes is
+// nil; all others are copied.
+func (k *kept) add(s *Server, chunk []byte, promised int64) error {
+	need := len(k.bytes) + len(chunk)
+	if int64(need) > s.maxBody.Load() {
+		return errTooLarge
+	}
+	has := cap(k.bytes)
+	if k.bytes == nil {
+		has = need // most bodies come in one piece, which is ours already
+	}
+	room := roomFor(need, has, promised)
+	if more := int64(room) - k.taken; more > 0 {
+		if !s.hold(more) {
+			return errOverBudget
+		}
+		k.taken += more
+	}
+	if k.bytes == nil {
+		k.bytes = chunk[:need:need]
+		return nil
+	}
+	if room > cap(k.bytes) {
+		k.bytes = append(make([]byte, 0, room), k.bytes...)
+	}
+	k.bytes = append(k.bytes, chunk...)
+	return nil
+}
+
+// roomFor is the room for a body of need bytes that has some already: what
+// content-length promises, but never more than prealloc on its word alone.
+func roomFor(need, has int, promised int64) int {
+	const prealloc = 1 << 20
+	if need <= has {
+		return has
+	}
+	room := max(need, 2*has, int(min(promised, prealloc)))
+	if int64(need) <= promised {
+		room = min(room, int(promised))
+	}
+	return room
 }

@@ -43,6 +43,25 @@ func (r Rights) String() string {
 	return strings.Join(names, "+")
 }
 
+// grants lists what params say to grant the rights, for messages.
+func (r Rights) grants() string {
+	var words []string
+	for _, n := range rightNames {
+		switch {
+		case r&n.right == 0:
+		case n.right == Annotate: // the default
+			words = append(words, n.name)
+		default:
+			words = append(words, n.name+": true")
+		}
+	}
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 // Phases is where processors of a kind may stand.
 type Phases uint8
 
@@ -64,6 +83,9 @@ type Kind struct {
 	// Needs are the rights without which it cannot do its work. A step that
 	// lacks one is refused when the file is loaded.
 	Needs Rights
+	// NeedsOne are rights of which it needs one at least, or it could do nothing.
+	// A step without is refused when the file is loaded. Zero asks for none.
+	NeedsOne Rights
 	// Internal kinds are F5's internal processors: they have the rights they
 	// need without being granted them.
 	Internal bool

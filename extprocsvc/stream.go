@@ -68,6 +68,7 @@ type stream struct {
 	responseNone              bool // the first message says that no body of a response will come
 
 	state, reply state // of the request, of the response
+	ended        ends
 	head         head
 	answer       head    // of the response
 	reading      reading // how the body is read
@@ -138,18 +139,42 @@ func (s *stream) on(m *extprocv3.ProcessingRequest) (done bool, err error) {
 	case *extprocv3.ProcessingRequest_RequestHeaders:
 		return s.onHeaders(m.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
+		if !s.ended.request.goesOn(m.RequestBody) {
+			return true, behindTheEnd
+		}
 		return s.onBody(m.RequestBody)
 	case *extprocv3.ProcessingRequest_RequestTrailers:
 		return s.onTrailers()
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
 		return s.onResponseHeaders(m.ResponseHeaders)
 	case *extprocv3.ProcessingRequest_ResponseBody:
+		if !s.ended.response.goesOn(m.ResponseBody) {
+			return true, behindTheEnd
+		}
 		return s.onResponseBody(m.ResponseBody)
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
 		return s.onResponseTrailers()
 	default:
 		return false, nil // flow control, or something newer than we are
 	}
+}
+
+// ends are the ends of the bodies that have come.
+type ends struct{ request, response end }
+
+type end bool
+
+// behindTheEnd is for a peer that sends more of a body than it has: what was
+// decided about it would not be about that.
+var behindTheEnd = status.Error(codes.InvalidArgument, "a part of a body came behind its end")
+
+// goesOn notes the end, and tells whether a part may come.
+func (e *end) goesOn(m *extprocv3.HttpBody) bool {
+	if *e && len(m.GetBody()) > 0 {
+		return false
+	}
+	*e = *e || end(m.GetEndOfStream())
+	return true
 }
 
 // abandon gives up a request that has not been let pass and got a response:
@@ -169,6 +194,9 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	s.head = readHead(m.GetHeaders().GetHeaders())
 	s.reading = s.chain.reading(&s.head)
 	s.identify()
+	if s.head.size > maxHead {
+		return s.refuse(largeHead)
+	}
 	p, refused := s.chain.pick(&s.head)
 	if refused != nil {
 		return s.refuse(refused)
@@ -268,7 +296,7 @@ func (s *stream) dropped(remove []string) []string {
 		key := kv.GetKey()
 		kept := strings.HasPrefix(key, ":") || strings.HasPrefix(key, "x-envoy-") || keptHeaders[key] ||
 			key == "accept-encoding" && s.inspects()
-		if !kept && !slices.Contains(remove, key) {
+		if !kept {
 			remove = append(remove, key)
 		}
 	}

@@ -159,8 +159,8 @@ func TestStreamedAnswers(t *testing.T) {
 	anthropic := func(text string) string {
 		return fmt.Sprintf("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":%q}}\n\n", text)
 	}
-	responses := func(text string) string {
-		return fmt.Sprintf("event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_index\":0,\"delta\":%q}\n\n", text)
+	responses := func(number int, text string) string {
+		return fmt.Sprintf("event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_index\":0,\"delta\":%q,\"sequence_number\":%d}\n\n", text, number)
 	}
 	split := []string{chat("I am 123-"), chat("45-67"), chat("89! "), chat("Bye."), chatEnd}
 	gone := []string{chat("I am <SSN>"), chat(""), chat("! "), chat("Bye."), chatEnd}
@@ -183,8 +183,8 @@ func TestStreamedAnswers(t *testing.T) {
 		{"rejected", guarded("", one, stops), append([]string{chat("hello ")}, split...), []string{chat("hello "), rejects}, "rejected AIGW_POLICY_VIOLATION found:it p:rejected"},
 		{"rejected, Anthropic", guarded("", one, stops), []string{anthropic("a "), anthropic("123-45-6789 ")},
 			[]string{anthropic("a "), "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no numbers\"}}\n\n"}, "rejected AIGW_POLICY_VIOLATION found:it p:rejected"},
-		{"rejected, Responses", guarded("", one, stops), []string{responses("a "), responses("123-45-6789 ")},
-			[]string{responses("a "), "event: error\ndata: {\"type\":\"error\",\"code\":\"AIGW_POLICY_VIOLATION\",\"message\":\"no numbers\",\"param\":null,\"error\":{\"message\":\"no numbers\",\"type\":\"policy_violation\",\"param\":null,\"code\":\"AIGW_POLICY_VIOLATION\"}}\n\n"},
+		{"rejected, Responses", guarded("", one, stops), []string{responses(6, "a "), responses(7, "123-"), responses(8, "45-6789 ")},
+			[]string{responses(6, "a "), "event: error\ndata: {\"type\":\"error\",\"code\":\"AIGW_POLICY_VIOLATION\",\"message\":\"no numbers\",\"param\":null,\"sequence_number\":7,\"error\":{\"message\":\"no numbers\",\"type\":\"policy_violation\",\"param\":null,\"code\":\"AIGW_POLICY_VIOLATION\"}}\n\n"},
 			"rejected AIGW_POLICY_VIOLATION found:it p:rejected"},
 		{"no right to reject", guarded("", one, strings.Replace(stops, "reject: true", "reject: false", 1)), split, split, "passed found:it p:passed dropped reject"},
 		{"a panic", guarded("", one, strings.Replace(maskP, "with", "do: panic, with", 1)), split, []string{failedP}, "failed processor_failed p:failed"},

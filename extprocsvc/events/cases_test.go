@@ -13,6 +13,10 @@ func delta(choice int, members string) string {
 	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"delta\":{%s}}]}\n\n", choice, members)
 }
 
+func block(index int, members string) string {
+	return fmt.Sprintf("data: {\"type\":\"content_block_delta\",\"index\":%d,\"delta\":{%s}}\n\n", index, members)
+}
+
 func call(arguments string) string {
 	return delta(0, `"tool_calls":[{"index":0,"function":{"arguments":`+quote(arguments)+`}}]`)
 }
@@ -53,6 +57,13 @@ func TestSteps(t *testing.T) {
 			{delta(0, `"reasoning":"so 123-45-","reasoning_details":[{"type":"t","text":"so 123-45-"}]`), ""},
 			{delta(0, `"reasoning":"6789. ","reasoning_details":[{"type":"t","text":"6789. "}]`),
 				delta(0, `"reasoning":"so <SSN>","reasoning_details":[{"type":"t","text":"so <SSN>"}]`) + delta(0, `"reasoning":". ","reasoning_details":[{"type":"t","text":". "}]`)},
+		}, "", nil},
+		{"the signature of a thought that was changed is marked", [][2]string{
+			{block(0, `"thinking":"so 123-"`), ""}, {block(0, `"thinking":"45-6789"`), ""},
+			{block(0, `"signature":"c2ln"`), block(0, `"thinking":"so <SSN>"`) + block(0, `"thinking":""`) + block(0, `"signature":"attache-masked.c2ln"`)},
+			{block(1, `"thinking":"so 123-"`), ""},
+			{block(1, `"signature":"c2ln"`), block(1, `"thinking":"so 123-"`) + block(1, `"signature":"c2ln"`)},
+			{block(2, `"signature":"c2ln"`), "="},
 		}, "", nil},
 		{"a type nobody knows", [][2]string{
 			{"data: {\"type\":\"new\",\"words\":\"123-45\"}\n\n", ""},

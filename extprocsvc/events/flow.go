@@ -66,8 +66,9 @@ type Flow struct {
 	// queue are the events that were not sent, from head on.
 	queue  []*event
 	head   int
-	held   int // bytes in the queue
-	number int // of the event at hand
+	held   int   // bytes in the queue
+	number int   // of the event at hand
+	next   int64 // behind the last event that was sent, as the API counts
 	free   []*event
 
 	texts map[llm.TextKey]*text
@@ -83,6 +84,7 @@ type event struct {
 	raw     []byte
 	room    []byte
 	open    int // pieces that are not decided
+	next    int64
 	changes []change
 }
 
@@ -102,6 +104,10 @@ func New(c Config) *Flow {
 
 // Dialect is that of the events so far, or nil.
 func (f *Flow) Dialect() *llm.EventDialect { return f.dialect }
+
+// Next is the number that the API would give to an event behind those that were
+// sent; 0 for APIs that do not count.
+func (f *Flow) Next() int64 { return f.next }
 
 // Held is the number of bytes that came and were not sent.
 func (f *Flow) Held() int { return f.held + len(f.splitter.Rest()) }
@@ -174,7 +180,7 @@ func (f *Flow) add(raw []byte) *event {
 	} else {
 		e = &event{}
 	}
-	e.raw, e.open, e.changes = raw, 0, e.changes[:0]
+	e.raw, e.open, e.next, e.changes = raw, 0, 0, e.changes[:0]
 	f.queue = append(f.queue, e)
 	f.held += len(raw)
 	return e
@@ -192,12 +198,15 @@ func (f *Flow) look(e *event) error {
 		f.dialect = found.Dialect
 	}
 	f.number++
+	e.next = found.Next
 	moved := false
 	for i := range found.Finds {
 		find := &found.Finds[i]
 		switch find.Use {
 		case llm.Withheld:
 			e.changes = append(e.changes, change{find.At, find.End, []byte(find.Put)})
+		case llm.Signature:
+			err = f.sign(e, find)
 		case llm.Joined:
 			moved = true
 			err = f.join(e, find)
@@ -224,6 +233,23 @@ func (f *Flow) look(e *event) error {
 		t.listed = len(t.pieces) > 0
 		return !t.listed
 	})
+	return nil
+}
+
+// sign ends the text that a signature is for, and marks the signature if the text
+// was changed.
+func (f *Flow) sign(e *event, find *llm.Find) error {
+	t := f.texts[find.Key]
+	if t == nil {
+		return nil
+	}
+	if err := f.close(t); err != nil {
+		return err
+	}
+	if t.changed {
+		t.changed = false
+		e.changes = append(e.changes, change{find.At, find.At, []byte(llm.SignatureMark)})
+	}
 	return nil
 }
 
@@ -339,6 +365,7 @@ func (f *Flow) release(dst []byte) []byte {
 		e := f.queue[f.head]
 		dst = e.append(dst)
 		f.held -= len(e.raw)
+		f.next = max(f.next, e.next)
 		f.queue[f.head] = nil
 		f.head++
 		if e.raw = nil; cap(e.room) <= maxSpare {

@@ -26,6 +26,8 @@ type text struct {
 	event int
 	// listed tells that it is in the flow's list of texts that hold something.
 	listed bool
+	// changed tells that it was, since it had a signature.
+	changed bool
 	// once tells that nothing can follow its end.
 	once bool
 }
@@ -294,6 +296,7 @@ func (t *text) out(s segment) error {
 // which it begins.
 func (t *text) edit(from, to int, put []byte) {
 	first := true
+	t.changed = true
 	for i := range t.pieces {
 		p := &t.pieces[i]
 		if p.to <= from {

@@ -56,7 +56,7 @@ binds:
 `
 
 // sections are what the manual of every processor has, in this order.
-var sections = []string{"## Params", "## Tags", "## Rights", "## What it cannot catch", "## Example"}
+var sections = []string{"## Params", "## Tags", "## Rights", "## Measured", "## What it cannot catch", "## Example"}
 
 var (
 	fence  = regexp.MustCompile("(?s)```(yaml|json)\n(.*?)\n```")
@@ -64,7 +64,7 @@ var (
 )
 
 // README checks that README.md in the working directory has the form of a
-// processor's manual, and runs its example: the first block is the file
+// processor's manual: its name, what it does, and the sections; and runs its example: the first block is the file
 // without routes, with a profile named default; the second is a request; the
 // third is what the client gets, after "The client gets 422:", or else the
 // model.
@@ -74,18 +74,28 @@ func README(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := 0
+	title, rest, _ := strings.Cut(string(text), "\n")
+	name, ok := strings.CutPrefix(title, "# ")
+	if !ok {
+		t.Fatalf("README.md: the first line must be # and the name of the processor")
+	}
 	for _, s := range sections {
-		i := strings.Index(string(text[at:]), "\n"+s+"\n")
-		if i < 0 {
+		before, behind, ok := strings.Cut(rest, "\n"+s+"\n")
+		if !ok {
 			t.Fatalf("README.md: no section %q, or not in its place", s)
 		}
-		at += i
+		if strings.TrimSpace(before) == "" {
+			t.Errorf("README.md: nothing stands before %q", s)
+		}
+		rest = behind
 	}
-	example := string(text[at:])
+	example := rest
 	blocks := fence.FindAllStringSubmatch(example, -1)
 	if len(blocks) != 3 || blocks[0][1] != "yaml" {
 		t.Fatalf("README.md: the example must be a block of yaml and two of json")
+	}
+	if !strings.Contains(blocks[0][2], "type: "+name+"\n") {
+		t.Errorf("README.md: the example has no processor of type %s", name)
 	}
 	cfg, err := config.Parse("README.md", []byte(blocks[0][2]+route), config.Options{})
 	if err != nil {

@@ -68,7 +68,7 @@ func blocks(kind Kind) *slot {
 	inside := &slot{kind: ToolResult, list: result}
 	s.object = objectOf(
 		fields(isType, "type"), fields(words(kind), "text"), fields(anything(Reasoning), "thinking"),
-		fields(isHidden, "signature encrypted_content"),
+		fields(isSigned, "signature"), fields(isHidden, "encrypted_content"),
 		fields(&slot{as: asEncoded, kind: Other}, "data"),
 		fields(isSetting, "id tool_use_id cache_control is_error file_id page_age caller"),
 		fields(isName, "name server_name"), fields(anything(Arguments), "input"),
@@ -91,7 +91,7 @@ func blocks(kind Kind) *slot {
 }
 
 var citation = objectOf(
-	fields(anything(Content), "cited_text"), fields(isOther, "document_title title source url"), fields(isHidden, "encrypted_index"),
+	fields(isOther, "cited_text document_title title source url"), fields(isHidden, "encrypted_index"),
 	fields(isSetting, `type document_index file_id start_char_index end_char_index start_page_number end_page_number
 		start_block_index end_block_index search_result_index`),
 )

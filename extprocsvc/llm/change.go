@@ -107,14 +107,17 @@ func (c *changer) all(changes []Change) error {
 	changed := map[int32]bool{}
 	last := embedded{}
 	var inner changer // of last
+	for _, x := range changes {
+		if x.Text < 0 || x.Text >= len(d.texts) {
+			return ErrChange
+		}
+	}
+	changes = c.sealed(changes)
 	for len(changes) > 0 {
 		i := changes[0].Text
 		n := slices.IndexFunc(changes, func(x Change) bool { return x.Text != i })
 		if n < 0 {
 			n = len(changes)
-		}
-		if i < 0 || i >= len(d.texts) {
-			return ErrChange
 		}
 		f := &d.texts[i]
 		changed[f.message] = true

@@ -87,8 +87,9 @@ const (
 	asEncoded                   // a text unless the type of the object says that it is encoded data
 	asArguments                 // JSON in a string, whose strings, keys and numbers are the texts
 
-	asOpaque // encoded data: no text
-	asOdd    // of a type that is not expected
+	asOpaque    // encoded data: no text
+	asSignature // the same, of the texts of the object
+	asOdd       // of a type that is not expected
 
 	// The others are of values of any type, which hold no text.
 
@@ -185,6 +186,7 @@ var (
 	isModel   = &slot{as: asModel}
 	isStream  = &slot{as: asStream}
 	isHidden  = &slot{as: asOpaque, list: isSetting, object: isSetting.object}
+	isSigned  = &slot{as: asSignature, list: isSetting, object: isSetting.object}
 	isDerived = &slot{as: asDerived}
 	isType    = &slot{as: asType, kind: Other}
 	isName    = anything(Name)

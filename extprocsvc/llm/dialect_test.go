@@ -181,7 +181,7 @@ var samples = []sample{
 		{"type":"bash_code_execution_tool_result","tool_use_id":"s","content":{"type":"bash_code_execution_result","stdout":"out","stderr":"","return_code":0,"content":[]}}],
 		"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":2,"service_tier":"standard"}}`,
 		[]string{
-			"0 assistant reasoning: hm", "0 assistant content: hi", "0 assistant content: quoted", "0 assistant other: My doc",
+			"0 assistant reasoning: hm", "0 assistant content: hi", "0 assistant other: quoted", "0 assistant other: My doc",
 			"0 assistant name: mail", "0 assistant arguments: to", "0 assistant arguments: x y", "0 assistant name: web_search", "0 assistant arguments: query", "0 assistant arguments: q 1",
 			"0 assistant other: https://h", "0 assistant tool-result: H 1", "0 assistant tool-result: out",
 		},

@@ -23,6 +23,7 @@ type Doc struct {
 	inner    []byte // JSON in strings, without the escapes of those
 	embedded []embedded
 	traces   []trace
+	seals    []seal
 	seen     evidence
 	streams  bool  // the answer is to be a stream
 	odd      error // why the messages cannot be read
@@ -55,6 +56,7 @@ func (d *Doc) Reset() {
 		inner:    small(d.inner),
 		embedded: small(d.embedded),
 		traces:   small(d.traces),
+		seals:    small(d.seals),
 		new:      small(d.new),
 		splices:  small(d.splices),
 		rules:    small(d.rules),

@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -31,6 +32,9 @@ const (
 	Alone Use = iota
 	// Joined is the next piece of a text that goes through many events.
 	Joined
+	// Signature is that of the text with the same key, which has ended: it gets a
+	// [SignatureMark] if the text was changed.
+	Signature
 	// Withheld is what says a text again in a form that no guard can edit, such
 	// as the log probabilities of its tokens. Put is what is put in its place.
 	Withheld
@@ -39,7 +43,7 @@ const (
 // A Find is a text in an event.
 type Find struct {
 	Use Use
-	Key TextKey // of a Joined text
+	Key TextKey // of a Joined text, or a Signature
 	// Quoted tells that it is the inside of a JSON string, with its escapes;
 	// else its bytes are the text.
 	Quoted bool
@@ -62,7 +66,9 @@ type Event struct {
 	// Dialect is that of the event, or nil if it does not tell.
 	Dialect *EventDialect
 	// Data is its payload: nothing, [DONE], or a JSON object.
-	Data  []byte
+	Data []byte
+	// Next is the number of the next event, if the API counts its events; else 0.
+	Next  int64
 	Finds []Find
 	Ends  []Ending
 }
@@ -231,16 +237,18 @@ type shapeKey struct {
 type meaningOf uint8
 
 const (
-	isText    meaningOf = iota // a complete text
-	isJSON                     // the same, in JSON
-	isPiece                    // the next piece of a text
-	isPieceOf                  // the same, of a text in JSON
-	isMeta                     // no text, nor anything in it
-	isEcho                     // what says a text again
-	isSpoken                   // sound
-	isNumber0                  // TextKey.N[0] of the object it is in
-	isNumber1                  // TextKey.N[1]
-	isFinish                   // a string here ends the texts of the choice
+	isText      meaningOf = iota // a complete text
+	isJSON                       // the same, in JSON
+	isPiece                      // the next piece of a text
+	isPieceOf                    // the same, of a text in JSON
+	isMeta                       // no text, nor anything in it
+	isEcho                       // what says a text again
+	isSpoken                     // sound
+	isNumber0                    // TextKey.N[0] of the object it is in
+	isNumber1                    // TextKey.N[1]
+	isSequence                   // the number of the event
+	isSignature                  // of a text
+	isFinish                     // a string here ends the texts of the choice
 )
 
 func (sh *eventShape) below() *eventShape {
@@ -276,6 +284,14 @@ func (r *EventReader) value(s *scanner, sh *eventShape) bool {
 			r.n[sh.is-isNumber0] = int32(n)
 		}
 		return true
+	case isSequence:
+		if !s.value() {
+			return false
+		}
+		if n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 64); err == nil && n < math.MaxInt64 {
+			r.event.Next = n + 1
+		}
+		return true
 	case isFinish:
 		if !s.value() {
 			return false
@@ -305,7 +321,10 @@ func (r *EventReader) text(s *scanner, sh *eventShape, in span) bool {
 	}
 	f := Find{Quoted: true, At: r.place(int(in.at)), JSON: sh.is == isJSON || sh.is == isPieceOf}
 	f.End = f.At + int(in.end-in.at) // a string has no line ends in it
-	if sh.is == isPiece || sh.is == isPieceOf {
+	switch sh.is {
+	case isSignature:
+		f.Use, f.Key = Signature, TextKey{sh.name, r.n}
+	case isPiece, isPieceOf:
 		f.Use, f.Key = Joined, TextKey{sh.name, r.n}
 		if sh.name == "" {
 			f.Key.Name = r.where()

@@ -129,11 +129,11 @@ func say(t *testing.T, raw string) string {
 		list = append(list, e.Dialect.Name)
 	}
 	for _, f := range e.Finds {
-		s := fmt.Sprintf("%s(%s)", []string{"alone", "joined", "withheld"}[f.Use], raw[f.At:f.End])
+		s := fmt.Sprintf("%s(%s)", []string{"alone", "joined", "signature", "withheld"}[f.Use], raw[f.At:f.End])
 		if f.JSON {
 			s = "json " + s
 		}
-		if f.Use == Joined {
+		if f.Use == Joined || f.Use == Signature {
 			s += fmt.Sprintf("@%s%v", f.Key.Name, f.Key.N)
 		}
 		list = append(list, s)
@@ -184,6 +184,8 @@ func TestEventReader(t *testing.T) {
 		{`data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"b"}}`, "Anthropic Messages; joined(b)@text[1 0]"},
 		{`data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"a"}}`, `Anthropic Messages; json joined({\"a)@json[1 0]`},
 		{`data: {"type":"content_block_delta","index":1,"delta":{"type":"new_delta","words":"b"}}`, "Anthropic Messages; joined(b)@content_block_delta:/delta/words[1 0]"},
+		{`data: {"type":"content_block_delta","index":1,"delta":{"type":"signature_delta","signature":"c2ln"}}`, "Anthropic Messages; signature(c2ln)@thinking[1 0]"},
+		{`data: {"delta":{"signature":"c2ln","type":"signature_delta"},"type":"content_block_delta","index":1}`, "Anthropic Messages; signature(c2ln)@thinking[1 0]"},
 		{`data: {"type":"content_block_stop","index":1}`, "Anthropic Messages; end 1"},
 		{`data: {"type":"message_stop"}`, "Anthropic Messages; end"},
 		{`data: {"type":"ping"}`, ""},

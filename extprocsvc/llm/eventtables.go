@@ -28,7 +28,12 @@ var (
 	firstShape  = &eventShape{is: isNumber0}
 	secondShape = &eventShape{is: isNumber1}
 	finishShape = &eventShape{is: isFinish}
+
+	sequenceShape = &eventShape{is: isSequence}
 )
+
+// signedShape is the signature of what a model thinks.
+var signedShape = shapeKey{"signature", &eventShape{is: isSignature, name: "thinking"}}
 
 func pieceShape(name string) *eventShape     { return &eventShape{is: isPiece, name: name} }
 func jsonPieceShape(name string) *eventShape { return &eventShape{is: isPieceOf, name: name} }
@@ -153,7 +158,7 @@ type eventType struct {
 
 // ofResponse is a type of events of a response, with its own keys.
 func ofResponse(ends *Ending, keys ...shapeKey) *eventType {
-	return &eventType{ResponseEvents, &eventShape{other: strayShape, keys: joinKeys(nameKeys, keys, []shapeKey{
+	return &eventType{ResponseEvents, &eventShape{other: strayShape, keys: joinKeys([]shapeKey{{"sequence_number", sequenceShape}}, nameKeys, keys, []shapeKey{
 		{"output_index", firstShape}, {"content_index", secondShape}, {"summary_index", secondShape},
 	})}, ends}
 }
@@ -219,10 +224,10 @@ var eventTypes = map[string]*eventType{
 		"output_format", "partial_image_index")...),
 
 	"message_start": ofMessage(nil, shapeKey{"message", textShape}),
-	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
+	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{other: textShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
 		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"data", metaShape}, // redacted thinking
 	})}}),
-	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys(nameKeys, []shapeKey{
+	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
 		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"partial_json", jsonPieceShape("json")}, {"citation", textShape},
 	})}}),
 	"content_block_stop": ofMessage(&Ending{All: true}, shapeKey{"index", firstShape}),

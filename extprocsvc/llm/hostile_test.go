@@ -10,6 +10,51 @@ import (
 	"unicode/utf16"
 )
 
+// A text that is hidden in base64 is refused, an image is not, whatever the case
+// and the escapes of its URL.
+func TestAttachments(t *testing.T) {
+	for link, want := range map[string]string{
+		`data:image/png;base64,iVBORw0KGgo=`:                 "",
+		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:    "",
+		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                "",
+		`https://example.com/a.png`:                          "https://example.com/a.png",
+		`data:text/plain,hello`:                              "data:text/plain,hello",
+		`data:image/png,a%20b`:                               "data:image/png,a%20b",
+		`data:text/plain;base64,aGVsbG8=`:                    "refused",
+		`DATA:Text\/Markdown; charset=utf-8;BASE64,aGVsbG8=`: "refused",
+		`data:text\u002fplain;base64\u002caGVsbG8=`:          "refused",
+		`data:;base64,aGVsbG8=`:                              "refused",
+		`data:;charset=utf-8;base64,aGVsbG8=`:                "refused",
+		`data:application/ld+json;base64,e30=`:               "refused",
+		`data:image/svg+xml;base64,PHN2Zz4=`:                 "refused",
+	} {
+		for _, c := range []struct {
+			dialect *Dialect
+			body    string
+		}{
+			{ChatCompletions, `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"%s"}}]}]}`},
+			{ChatCompletions, `{"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"%s"}}]}]}`},
+			{Responses, `{"input":[{"role":"user","content":[{"type":"input_file","file_data":"%s"}]}]}`},
+			{Messages, `{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"%s"}}]}]}`},
+		} {
+			var d Doc
+			if err := d.Scan(c.dialect, fmt.Appendf(nil, c.body, link)); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for x := range d.Texts() {
+				got = append(got, string(x.Unquoted(nil)))
+			}
+			if d.Messages() != nil {
+				got = []string{"refused"}
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s in %s: got %q, want %q", link, c.dialect.Name, got, want)
+			}
+		}
+	}
+}
+
 // What readers could take differently is refused in every dialect, and what
 // they cannot passes as it is.
 func TestHostileBodies(t *testing.T) {

@@ -95,6 +95,9 @@ func (d *Doc) Scan(dialect *Dialect, body []byte) error {
 		d.Reset()
 		return &Error{s.i, s.reason}
 	}
+	if dialect.answer != nil && len(d.seals) > 0 {
+		d.unmask()
+	}
 	return nil
 }
 
@@ -170,9 +173,9 @@ type scanner struct {
 	// index of the message in it, or -1.
 	top     []byte
 	message int32
-	// role and kind are the values of these keys in the object that is being
-	// scanned.
-	role, kind span
+	// role, kind and signature are the values of these keys in the object that is
+	// being scanned.
+	role, kind, signature span
 	// form is that of the texts.
 	form form
 }
@@ -222,8 +225,8 @@ func (s *scanner) document() bool {
 // object scans an object in which we look for something, and returns the
 // number of its keys. i is at the opening brace.
 func (s *scanner) object(o *object) (n int, ok bool) {
-	role, kind := s.role, s.kind
-	s.role, s.kind = span{}, span{}
+	role, kind, signature := s.role, s.kind, s.signature
+	s.role, s.kind, s.signature = span{}, span{}, span{}
 	base, from := len(s.keys), len(s.doc.texts)
 	n, ok = s.members('{', '}', func(int) bool { return s.member(o, base) })
 	s.keys = s.keys[:base]
@@ -234,8 +237,11 @@ func (s *scanner) object(o *object) (n int, ok bool) {
 		if o.message {
 			s.attribute(from)
 		}
+		if s.signature.at < s.signature.end {
+			s.doc.seals = append(s.doc.seals, seal{s.signature, from, len(s.doc.texts)})
+		}
 	}
-	s.role, s.kind = role, kind
+	s.role, s.kind, s.signature = role, kind, signature
 	return n, ok
 }
 
@@ -398,11 +404,18 @@ func (s *scanner) words(is *slot) bool {
 			return true
 		}
 	case asAttachment:
-		if isData(raw) {
+		switch attached(plain(raw)) {
+		case hiddenText:
+			s.refuse("%s has a text in base64, which cannot be read")
+			return true
+		case encodedData:
 			return true
 		}
 	case asEncoded:
 		return s.note(in, undecided, 0)
+	case asSignature:
+		s.signature = in
+		return true
 	case asArguments:
 		if within, ok := s.embedded(in); !ok || within {
 			return ok
@@ -533,11 +546,35 @@ var identifying = func() (set [256]bool) {
 	return set
 }()
 
-// isData tells whether a string is a data URL that holds encoded data, RFC 2397.
-func isData(raw []byte) bool {
+// An attachment is what a link may be.
+type attachment uint8
+
+const (
+	readable    attachment = iota // the link itself is all there is
+	encodedData                   // a data URL in base64: an image, say
+	hiddenText                    // the same of a text, which models read as one
+)
+
+// attached tells what a link is: RFC 2397, without regard to case.
+func attached(link []byte) attachment {
 	const most = 256 // of what describes the data
-	head, _, ok := bytes.Cut(raw[:min(len(raw), most)], []byte(","))
-	return ok && bytes.HasPrefix(head, []byte("data:")) && bytes.HasSuffix(head, []byte(";base64"))
+	head, _, ok := bytes.Cut(link[:min(len(link), most)], []byte(","))
+	described := strings.ToLower(string(head))
+	described, data := strings.CutPrefix(described, "data:")
+	described, encoded := strings.CutSuffix(described, ";base64")
+	if !ok || !data || !encoded {
+		return readable
+	}
+	media, _, _ := strings.Cut(described, ";")
+	if media = strings.TrimSpace(media); media == "" || strings.HasPrefix(media, "text/") {
+		return hiddenText
+	}
+	for _, kind := range []string{"json", "xml", "yaml", "javascript"} {
+		if strings.HasSuffix(media, kind) {
+			return hiddenText
+		}
+	}
+	return encodedData
 }
 
 // text scans a string and returns the span between its quotes.

@@ -3,6 +3,7 @@ package sensitive
 import (
 	"bytes"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -232,15 +233,67 @@ func ipv6(text []byte) bool {
 	return err == nil && (bytes.Count(text, []byte(":")) > 3 || bytes.IndexByte(text, ':') == 4) && !a.IsLoopback() && bytes.ContainsAny(text, "0123456789")
 }
 
-// fourBytes is the core of what may be an IPv4 address: nothing, if it has more
-// or fewer numbers than that, larger ones or ones with leading zeros, or if it
-// is said to be a version.
-func fourBytes(match []byte) (from, to int) {
-	if a, err := netip.ParseAddr(string(match)); err != nil || !a.Is4() || match[0] == '0' {
-		return 0, 0
-	}
-	return 0, len(match)
+// numbering is what is in front of dotted numbers that are no addresses: words for
+// versions and chapters, comparisons of versions, names of products and libraries, and
+// more numbers.
+var numbering = regexp.MustCompile(`(?i)(?:(?:\bv(?:er\.?|\.)?|version)[ :=("']{0,3}` +
+	`|\b(?:section|sec\.?|chapter|clause|article|paragraph|appendix|figure|kapitel|abschnitt|artikel|oid|revision|rev\.?|firmware|driver)[ :]{1,2}` +
+	`|§ ?|[<>~]= ?|~> ?|\^|\.so\.|\b(?-i:[A-Z])[a-z]{1,20}/|\d\.)$`)
+
+// dottedNumber tells that a match is no IPv4 address: it has more or fewer numbers,
+// larger ones or ones with leading zeros, or something around it says what it is.
+func dottedNumber(before, match []byte) bool {
+	a, err := netip.ParseAddr(string(match))
+	return err != nil || !a.Is4() || match[0] == '0' || numbering.Match(before)
 }
+
+// Words that tell of what street addresses look like.
+var (
+	// vague are types of streets that mean something else as well.
+	vague = words("Drive Way Court Place Circle Loop Highway")
+	// counted are words behind a number that is a count.
+	counted = words(`a an the no in of to my your our best top other more way lane mb gb tb gigabyte terabyte inch
+		second seconds minute minutes hour hours day days week weeks month months year years mile miles step steps times`)
+	// houses are words before the number of a house, in capitals too, and never those
+	// before a number that is not one.
+	houses = words("at to from on near by is and or address home office house visit ship mail")
+	never  = words("the a an this these those that all any every each took for until since during in")
+)
+
+func words(list string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(list) {
+		set[w] = true
+	}
+	return set
+}
+
+// noStreet tells that a match is no address: no city or apartment follows, and the
+// number is a year or a count, or, where a street of that type may be something else,
+// belongs to the word in front of it, as in Windows 11 Network Drive.
+func noStreet(before, match []byte) bool {
+	parts := strings.Fields(string(match))
+	if len(parts) < 3 || bytes.ContainsAny(match, ",#\n") {
+		return false
+	}
+	number, kind, lead := parts[0], parts[len(parts)-1], leading(before)
+	word := strings.ToLower(lead)
+	year := len(number) == 4 && (number[:2] == "19" || number[:2] == "20")
+	return counted[strings.ToLower(parts[1])] || year && never[word] ||
+		vague[kind] && (never[word] || word != lead && !houses[word])
+}
+
+// leading is the word that ends a text with a space, or nothing.
+func leading(text []byte) string {
+	text, ok := bytes.CutSuffix(text, []byte(" "))
+	from, _ := lastRun(text, isAlnum)
+	if !ok || from == len(text) || !isLetter(text[from]) {
+		return ""
+	}
+	return string(text[from:])
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // passportNumber asks for at least four digits.
 func passportNumber(text []byte) bool {

@@ -11,7 +11,9 @@
 //
 // Matches of one expression are those of package pattern. An expression that
 // needs a context, such as the word passport before a number, matches the
-// context as well, but only the core of the match counts: the number. What is
+// context as well, but only the core of the match counts: the number. Others do
+// not count behind some words, such as four numbers with dots behind version; there
+// is no need to hold a text for those, since it has left already. What is
 // hidden are the bytes of all cores, in the order of their beginnings; of two
 // that overlap, the first is hidden whole and of the second the rest, and one
 // inside another is not reported. So that no core is covered by a context, and

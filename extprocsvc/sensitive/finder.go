@@ -74,7 +74,7 @@ type part struct {
 // An origin is where a pattern of a set comes from.
 type origin struct {
 	rule int
-	core func([]byte) (from, to int)
+	*form
 }
 
 // Compile makes a finder. The error tells of every expression that is refused,
@@ -95,12 +95,12 @@ func Compile(rules []Rule, o Options) (*Finder, error) {
 			forms = r.Matcher.forms
 		}
 		for _, fm := range forms {
-			k := key{Mask, fm.core != nil}
+			k := key{Mask, fm.apart()}
 			if r.Action.aside() {
 				k.of = r.Action
 			}
 			patterns[k] = append(patterns[k], fm.pattern(r.Name))
-			origins[k] = append(origins[k], origin{i, fm.core})
+			origins[k] = append(origins[k], origin{i, &fm})
 		}
 	}
 	var errs []error
@@ -246,6 +246,9 @@ func (s *Scan) take(i int, matches []pattern.Match, text []byte, base int) {
 		if m.Over {
 			s.over[i] = cut{m.Pattern, m.End}
 		}
+		if o.unless != nil && o.unless(text[max(0, m.Start-base-lookBehind):m.Start-base], text[m.Start-base:m.End-base]) {
+			continue
+		}
 		if o.core != nil {
 			from, to := o.core(text[m.Start-base : m.End-base])
 			m.Start, m.End = m.Start+from, m.Start+to
@@ -272,8 +275,9 @@ func (s *Scan) settle() {
 	}
 	s.emit(live)
 	s.safe = max(live, s.covered)
-	n := copy(s.text, s.text[live-s.base:])
-	s.text, s.base = s.text[:n], live
+	keep := max(s.base, live-lookBehind)
+	n := copy(s.text, s.text[keep-s.base:])
+	s.text, s.base = s.text[:n], keep
 	if cap(s.text) > maxKept && n <= maxKept {
 		s.text = slices.Clone(s.text)
 	}

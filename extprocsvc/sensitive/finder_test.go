@@ -130,7 +130,7 @@ func reference(f *Finder, text []byte) (found []Finding) {
 				of = r.Matcher.forms
 			}
 			for _, fm := range of {
-				if (r.Action == Reject) != k.rejects || (fm.core != nil) != k.within {
+				if (r.Action == Reject) != k.rejects || fm.apart() != k.within {
 					continue
 				}
 				forms = append(forms, fm)
@@ -140,8 +140,12 @@ func reference(f *Finder, text []byte) (found []Finding) {
 			}
 		}
 		for _, x := range apart(part) {
-			if core := forms[[]rune(x.With)[0]].core; core != nil {
-				from, to := core(text[x.Start:x.End])
+			fm := forms[[]rune(x.With)[0]]
+			if fm.unless != nil && fm.unless(text[max(0, x.Start-32):x.Start], text[x.Start:x.End]) {
+				continue
+			}
+			if fm.core != nil {
+				from, to := fm.core(text[x.Start:x.End])
 				if x.Start, x.End = x.Start+from, x.Start+to; from == to {
 					continue
 				}
@@ -295,7 +299,7 @@ func check(t *testing.T, f *Finder, text []byte, cuts ...int) {
 // TestReference compares all labelled texts, alone and in disorder.
 func TestReference(t *testing.T) {
 	f, mixed := compile(t, all(Mask)), compile(t, mixedRules())
-	set := samples(t)
+	set := samples(t, "labelled.tsv")
 	for _, s := range set {
 		check(t, f, []byte(s.text), len(s.text)/3, len(s.text)/2)
 	}
@@ -310,7 +314,7 @@ func TestReference(t *testing.T) {
 // TestEverySplit cuts every positive at every place.
 func TestEverySplit(t *testing.T) {
 	f := compile(t, all(Mask))
-	for _, s := range samples(t) {
+	for _, s := range samples(t, "labelled.tsv") {
 		if s.matcher == "none" || len(s.text) > 300 {
 			continue
 		}
@@ -324,7 +328,7 @@ func TestEverySplit(t *testing.T) {
 }
 
 func FuzzFind(f *testing.F) {
-	for _, s := range samples(f) {
+	for _, s := range samples(f, "labelled.tsv") {
 		if len(s.text) <= 120 {
 			f.Add([]byte(s.text), uint16(len(s.text)/2), uint16(7))
 		}
@@ -361,7 +365,7 @@ func benchText(b *testing.B, share int) []byte {
 	}
 	f := compile(b, all(Mask))
 	var positives []string
-	for _, s := range samples(b) {
+	for _, s := range samples(b, "labelled.tsv") {
 		if s.matcher != "none" && len(s.spans) == 1 && len(s.text) < 80 {
 			positives = append(positives, s.text[s.spans[0][0]:s.spans[0][1]])
 		}

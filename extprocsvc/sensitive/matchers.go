@@ -30,7 +30,17 @@ type form struct {
 	// a match alone, of which the rest is hidden already. Nil for all of it.
 	core func([]byte) (from, to int)
 	max  int // MaxMatch
+	// unless tells that a match is something else, by what is in front of it: the
+	// last of lookBehind bytes, or less at the beginning of the text. Nil for
+	// never.
+	unless func(before, match []byte) bool
 }
+
+// lookBehind is how many bytes in front of a match may be asked about.
+const lookBehind = 32
+
+// apart tells that the matches cover more than they hide.
+func (f *form) apart() bool { return f.core != nil || f.unless != nil }
 
 // The groups.
 const (
@@ -40,6 +50,15 @@ const (
 
 // maxSecret bounds, in bytes, what is held of secrets without a length.
 const maxSecret = 4096
+
+// Parts of expressions.
+const (
+	streetType = `(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Terrace|Way|Parkway|Pkwy|Circle|Cir|Highway|Hwy|Loop)`
+	unit       = `(?:,? (?i:Apt|Apartment|Suite|Ste|Unit)\.? ?[A-Za-z0-9\-]{1,8}|,? #[A-Za-z0-9\-]{1,8})?`
+	city       = `(?:, |,?\r?\n)[A-Za-z][A-Za-z .\-]{1,30}, `
+	state      = `(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|P[AR]|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY])`
+	zip        = `\d{5}(?:-\d{4})?`
+)
 
 // Matchers are all of them, in the order in which those of one span win.
 var Matchers = []*Matcher{
@@ -60,15 +79,18 @@ var Matchers = []*Matcher{
 	pii("iban", "IBAN").
 		checked(`(?i)\b[A-Z]{2}\d\d(?:[ \-]?[A-Z0-9]{4}){2,7}(?:[ \-]?[A-Z0-9]{1,3})?\b`, accountNumber),
 	pii("ipv4", "IP_ADDRESS").
-		within(`(?i)(?:\bv(?:er(?:sion|\.)?|\.)?[ :=]{0,2}|\b)\d{1,3}(?:\.\d{1,3}){3,7}(?:-(?:alpha|beta|rc|dev|snapshot|release|preview)|\b)`, fourBytes),
+		unless(`(?i)\b\d{1,3}(?:\.\d{1,3}){3,7}(?:-(?:alpha|beta|rc|dev|snapshot|release|preview)|\.(?:jar|whl|gem|deb|rpm|apk|dll|exe|msi|nupkg)|\b)`, dottedNumber),
 	pii("ipv6", "IP_ADDRESS").
 		checked(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){7}\b`, ipv6).
 		checked(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}::[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}\b`, ipv6),
 	pii("passport", "PASSPORT").
 		checkedWithin(`(?i)\b(?:passport|reisepass|passeport|pasaporte|passaporto|paspoort)(?:nummer|-nr\.?)?(?: (?:number|no\.?|nr\.?|num\.?|id|n°|numéro|número|numero))?(?:[:#=\s]| is| ist| est| es){1,4}[A-Z0-9]{6,9}\b`, passportNumber, lastWord),
 	pii("us_address", "US_ADDRESS").
-		plain(`\b\d{1,6} (?:[NSEW]\.? |North |South |East |West )?(?:(?:[A-Z][A-Za-z'.\-]{0,20}|\d{1,3}(?:st|nd|rd|th)) ){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Terrace|Way|Parkway|Pkwy|Circle|Cir|Highway|Hwy|Loop)\b\.?` +
-			`(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?[A-Za-z0-9\-]{1,8}|,? #[A-Za-z0-9\-]{1,8})?(?:, [A-Z][A-Za-z .\-]{1,30}, [A-Z]{2}(?: \d{5}(?:-\d{4})?)?)?`),
+		unless(`\b\d{1,6} (?:[NSEW]\.? |North |South |East |West )?(?:(?:[A-Z][A-Za-z'.\-]{0,20}|\d{1,3}(?:st|nd|rd|th)) ){1,4}`+
+			streetType+`\b\.?`+unit+`(?:`+city+`[A-Z]{2}(?: `+zip+`)?)?`, noStreet).
+		plain(`\b\d{1,6} (?:[A-Z0-9][A-Za-z0-9'.\-]{0,20} ){0,4}[A-Z][A-Za-z'.\-]{0,20}` + unit + city + state + ` ` + zip + `\b`).
+		plain(`(?i)\b\d{1,6} (?:[a-z0-9'.\-]{1,20} ){1,4}` + streetType + `\.?` + unit + city + state + ` ` + zip + `\b`).
+		plain(`(?i:\bP\.? ?O\.? ?Box) \d{1,6}\b(?:` + city + `[A-Z]{2}(?: ` + zip + `)?)?`),
 
 	secret("private_key", "PRIVATE_KEY").
 		long(`-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr])*(?:[A-Z][A-Za-z\-]{2,15}: ?[^\r\n]{0,80}(?:\s|\\[nr])+){0,4}[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\]*(?:-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----)?`),
@@ -151,6 +173,11 @@ func (m *Matcher) checkedWithin(expr string, valid func([]byte) bool, core func(
 		from, to := core(match)
 		return valid(match[from:to])
 	}})
+}
+
+// unless adds a form whose matches count if they are not something else.
+func (m *Matcher) unless(expr string, other func(before, match []byte) bool) *Matcher {
+	return m.add(form{expr: expr, unless: other})
 }
 
 // long adds a form without a length.

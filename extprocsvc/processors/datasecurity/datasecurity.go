@@ -24,6 +24,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "data-security",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Modify | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -73,9 +74,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 	var p params
 	if err := s.Params.Decode(&p); err != nil {
 		return nil, err
-	}
-	if s.Rights == 0 {
-		b.errorf(s.Params, "", "data-security needs annotate, modify: true or reject: true, or it can do nothing")
 	}
 	b.action = b.read(s.Params, p.Action, standard(s.Rights))
 	if len(p.Matchers) == 0 {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -24,11 +23,7 @@ const (
 
 func made(t testing.TB, rights extprocsvc.Rights, yaml string) (*processor, error) {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := build(extprocsvc.Setup{Params: raw, Rights: rights, ReadFile: func(name string) ([]byte, error) {
+	p, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights, ReadFile: func(name string) ([]byte, error) {
 		if name != "key" {
 			return []byte("short"), map[bool]error{true: nil, false: errors.New("no such file")}[name == "short"]
 		}
@@ -65,11 +60,8 @@ func TestProcess(t *testing.T) {
 			t.Errorf("%s: %v", tc.params, err)
 			continue
 		}
-		var doc llm.Doc
-		if err := doc.Scan(llm.ChatCompletions, []byte(prompt)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: &doc})
+		doc := extproctest.Doc(t, llm.ChatCompletions, prompt)
+		got, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: doc})
 		if err != nil || strings.Join(got.Tags, " ") != tc.tags || (got.Rejection != nil) != tc.rejects {
 			t.Errorf("%s: got %+v, %v", tc.params, got, err)
 			continue
@@ -96,11 +88,8 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var doc llm.Doc
-	if err := doc.Scan(llm.ChatCompletions, []byte(`{"messages":[{"role":"user","content":"Order 114-3941689 \"v1.2.3.4\" of 2024-01-05"}]}`)); err != nil {
-		t.Fatal(err)
-	}
-	r := extprocsvc.Request{Prompt: &doc}
+	doc := extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"user","content":"Order 114-3941689 \"v1.2.3.4\" of 2024-01-05"}]}`)
+	r := extprocsvc.Request{Prompt: doc}
 	if got, err := p.ProcessRequest(t.Context(), &r); err != nil || len(got.Tags)+len(got.Edits) > 0 || got.Rejection != nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -116,7 +105,6 @@ func TestMistakes(t *testing.T) {
 		rights       extprocsvc.Rights
 		params, want string
 	}{
-		{0, `{}`, "data-security needs annotate, modify: true or reject: true"},
 		{annotate, `{action: mask}`, "f:1:10: action: the action mask needs modify: true"},
 		{modify, `{matchers: [{name: email, action: reject}]}`, "f:1:35: matchers[0].action: the action reject needs reject: true"},
 		{modify, `{action: remove}`, "action: unknown value"},

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -20,7 +21,7 @@ func BenchmarkExecute(b *testing.B) {
 		body := `{"messages":[{"role":"user","content":"` + strings.Repeat("word ", size/5) + `"}]}`
 		b.Run(fmt.Sprintf("external/%dKiB", size>>10), func(b *testing.B) {
 			p := made(b, "p", at(s.URL, ""), `{threshold: 0.5}`, in)
-			doc := scan(b, llm.ChatCompletions, body)
+			doc := extproctest.Doc(b, llm.ChatCompletions, body)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {

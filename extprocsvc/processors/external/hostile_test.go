@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -251,11 +252,11 @@ func TestCall(t *testing.T) {
 			})
 			p := made(t, "P", at(s.URL, ""), c.params, c.phase)
 			var err error
-			prompt := scan(t, llm.ChatCompletions, hello)
+			prompt := extproctest.Doc(t, llm.ChatCompletions, hello)
 			if c.phase == in {
 				_, err = p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: prompt, Call: c.call})
 			} else {
-				_, err = p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, llm.ChatCompletion, reply1), Prompt: prompt, Call: c.call})
+				_, err = p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, llm.ChatCompletion, reply1), Prompt: prompt, Call: c.call})
 			}
 			if err != nil {
 				t.Error(err)

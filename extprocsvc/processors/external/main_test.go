@@ -13,6 +13,7 @@ import (
 
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -29,17 +30,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// raw is a section of a file.
+// raw is a section of a file, perhaps one that is not there.
 func raw(t testing.TB, yaml string) config.Raw {
 	t.Helper()
 	if yaml == "" {
 		return config.Raw{}
 	}
-	r, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return extproctest.Params(t, yaml)
 }
 
 // at is the section config of a processor at an endpoint, with more keys.
@@ -55,18 +52,6 @@ func made(t testing.TB, name, conf, params string, phase extprocsvc.Phases) *pro
 		t.Fatal(err)
 	}
 	return p.(*processor)
-}
-
-func scan(t testing.TB, d *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var doc llm.Doc
-	if err := doc.Scan(d, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	if err := doc.Messages(); err != nil {
-		t.Fatal(err)
-	}
-	return &doc
 }
 
 const hello = `{"model":"m","messages":[{"role":"user","content":"Hello"}]}`
@@ -114,7 +99,7 @@ func words(r extprocsvc.Result, err error, doc *llm.Doc) string {
 // ask sends a prompt to a processor.
 func ask(ctx context.Context, t testing.TB, p *processor, body string) string {
 	t.Helper()
-	doc := scan(t, llm.ChatCompletions, body)
+	doc := extproctest.Doc(t, llm.ChatCompletions, body)
 	r, err := p.ProcessRequest(ctx, &extprocsvc.Request{Prompt: doc, Call: someCall})
 	return words(r, err, doc)
 }
@@ -122,10 +107,10 @@ func ask(ctx context.Context, t testing.TB, p *processor, body string) string {
 // answer sends a response and its prompt to a processor.
 func answer(ctx context.Context, t testing.TB, p *processor, prompt, body string) string {
 	t.Helper()
-	doc := scan(t, llm.ChatCompletion, body)
+	doc := extproctest.Doc(t, llm.ChatCompletion, body)
 	var before *llm.Doc
 	if prompt != "" {
-		before = scan(t, llm.ChatCompletions, prompt)
+		before = extproctest.Doc(t, llm.ChatCompletions, prompt)
 	}
 	r, err := p.ProcessResponse(ctx, &extprocsvc.Response{Completion: doc, Prompt: before, Call: someCall})
 	return words(r, err, doc)

@@ -3,72 +3,18 @@ package external
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/attache-dev/attache/pythontest"
 )
 
-// The processors of testdata run on what servers of F5's SDK run on. It is
-// installed once, into .venv at the root of the repository, from PyPI and by
-// the hashes of requirements.txt.
-
+// The processors of testdata run on what servers of F5's SDK run on.
 const requirements = "testdata/requirements.txt"
-
-// packages returns the folder with the Python packages.
-var packages = sync.OnceValues(func() (string, error) {
-	wanted, err := os.ReadFile(requirements)
-	if err != nil {
-		return "", err
-	}
-	version, err := exec.Command("python3", "-c", "import sys, platform; print(sys.implementation.cache_tag, platform.machine())").Output()
-	if err != nil {
-		return "", fmt.Errorf("python3: %w", err)
-	}
-	sum := sha256.Sum256(append(wanted, version...))
-	root, err := filepath.Abs("../../../.venv")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, hex.EncodeToString(sum[:8]))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return "", err
-	}
-	// Whoever is first puts it in place; others find it there.
-	temp, err := os.MkdirTemp(root, "new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp)
-	python := "python3"
-	if exec.Command(python, "-m", "pip", "--version").Run() != nil {
-		if out, err := exec.Command(python, "-m", "venv", filepath.Join(temp, "venv")).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("python3 has neither pip nor venv: %w\n%s", err, out)
-		}
-		python = filepath.Join(temp, "venv", "bin", "python")
-	}
-	target := filepath.Join(temp, "packages")
-	pip := exec.Command(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-		"--require-hashes", "--only-binary", ":all:", "--target", target, "-r", requirements)
-	if out, err := pip.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("pip: %w\n%s", err, out)
-	}
-	if err := os.Rename(target, dir); err != nil {
-		if _, there := os.Stat(dir); there != nil {
-			return "", err
-		}
-	}
-	return dir, nil
-})
 
 // A python is a running server of test processors.
 type python struct {
@@ -79,12 +25,11 @@ type python struct {
 }
 
 func startPython(scheme string, args ...string) (*python, error) {
-	dir, err := packages()
+	cmd, err := pythontest.Command(requirements, append([]string{"testdata/processors/server.py"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	p := &python{cmd: exec.Command("python3", append([]string{"-B", "testdata/processors/server.py"}, args...)...)}
-	p.cmd.Env = append(os.Environ(), "PYTHONPATH="+dir)
+	p := &python{cmd: cmd}
 	p.cmd.Stderr = &p.log
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

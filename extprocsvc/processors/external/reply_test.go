@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -20,7 +21,7 @@ func FuzzReply(f *testing.F) {
 	f.Add(422, quoted, []byte(written("metadata", `{"processor_result":{"rejection_reason":"x"}}`)))
 	f.Add(422, "application/json", []byte(`{"metadata":{"processor_result":{"rejection_reason":1}}}`))
 	f.Add(204, "", []byte(``))
-	doc := scan(f, llm.ChatCompletions, hello)
+	doc := extproctest.Doc(f, llm.ChatCompletions, hello)
 	c := newCall(inputStage, nil, doc, nil, someCall)
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		r, err := readReply(&http.Response{

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -79,7 +80,7 @@ func TestRestore(t *testing.T) {
 		"swapped":               {list + "," + plain, plain + "," + shown, "refused"},
 		"put in, its text too":  {list, `{"content":"a"},{"content":"*","role":"user"}`, "refused"},
 	} {
-		doc := scan(t, llm.ChatCompletions, `{"messages":[`+c.was+`]}`)
+		doc := extproctest.Doc(t, llm.ChatCompletions, `{"messages":[`+c.was+`]}`)
 		sent, s := show(doc.AppendList(nil), 0, false)
 		got := "refused"
 		if out, ok := s.restore(sent, doc, []byte("["+c.theirs+"]")); ok {

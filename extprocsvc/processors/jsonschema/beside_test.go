@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -15,11 +16,8 @@ func TestBesideMessages(t *testing.T) {
 		`{"choices":[{"message":{"role":"assistant","content":"{}"}}],"note":"hi"}`: false,
 		`{"choices":[{"message":{"role":"assistant","content":"hi"}}],"note":"{}"}`: true,
 	} {
-		var d llm.Doc
-		if err := d.Scan(llm.ChatCompletion, []byte(body)); err != nil {
-			t.Fatal(err)
-		}
-		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: &d})
+		d := extproctest.Doc(t, llm.ChatCompletion, body)
+		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: d})
 		if err != nil || (len(r.Tags) > 0) != want {
 			t.Errorf("%s: tags %q, error %v", body, r.Tags, err)
 		}

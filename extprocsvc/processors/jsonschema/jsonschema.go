@@ -24,6 +24,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "json-schema",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -91,9 +92,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 		if made.maxValues = *p.MaxValues; made.maxValues < 1 {
 			errorf("max_values", "must be at least 1")
 		}
-	}
-	if s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0 {
-		errorf("", "json-schema needs annotate or reject: true, or it can do nothing")
 	}
 	key, source, err := "schema", []byte(nil), error(nil)
 	switch {
@@ -212,11 +210,15 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (extprocsvc.Resul
 	return result, nil
 }
 
-// texts checks the text of each message, all its parts together.
+// said tells whether a text is what a message says, and not what stands in it
+// beside that: reasoning, refusals, calls, names and sources.
+func said(k llm.Kind) bool { return k == llm.Content || k == llm.System || k == llm.ToolResult }
+
+// texts checks what each message says, all its parts together.
 func (p *processor) texts(ctx context.Context, doc *llm.Doc, buffer *[]byte) (wrong string, err error) {
 	message := -1
 	for t := range doc.Texts() {
-		if t.Message < 0 || len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
+		if t.Message < 0 || !said(t.Kind) || len(p.roles) > 0 && !slices.Contains(p.roles, string(t.Role)) {
 			continue // what stands beside the messages is none
 		}
 		if t.Message != message {

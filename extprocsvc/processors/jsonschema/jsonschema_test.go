@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -26,11 +25,7 @@ const (
 
 func setup(t testing.TB, phase extprocsvc.Phases, rights extprocsvc.Rights, yaml string) (extprocsvc.Processor, error) {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return build(extprocsvc.Setup{Phase: phase, Params: raw, Rights: rights, ReadFile: func(name string) ([]byte, error) {
+	return build(extprocsvc.Setup{Phase: phase, Params: extproctest.Params(t, yaml), Rights: rights, ReadFile: func(name string) ([]byte, error) {
 		if text, ok := map[string]string{
 			"ok.json":  `{"type": "object"}`,
 			"bad.json": `{"type": `,
@@ -95,21 +90,9 @@ func TestParams(t *testing.T) {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
-	if _, err := setup(t, in, 0, `{schema: true}`); err == nil {
-		t.Error("without any right it was accepted")
-	}
 	if _, err := setup(t, in, extprocsvc.Annotate, `{schema: true}`); err != nil {
 		t.Error(err)
 	}
-}
-
-func scan(t testing.TB, dialect *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(dialect, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
 }
 
 func TestRequests(t *testing.T) {
@@ -144,7 +127,7 @@ func TestRequests(t *testing.T) {
 		{`{schema: {required: [a]}, target: text}`, `{"messages":[{"role":"user","content":[{"type":"text","text":"{\"a\""},{"type":"text","text":": 1}"}]}]}`, ""},
 	} {
 		p := made(t, in, tc.yaml)
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, tc.body)})
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, tc.body)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +169,7 @@ func TestResponses(t *testing.T) {
 		{`{schema: true}`, `{"message":{"content":"` + strings.Repeat("[", 129) + strings.Repeat("]", 129) + `"}}`, "The answer is nested too deeply"},
 	} {
 		p := made(t, out, tc.yaml)
-		completion := scan(t, llm.ChatCompletion, `{"choices":[`+tc.choices+`]}`)
+		completion := extproctest.Doc(t, llm.ChatCompletion, `{"choices":[`+tc.choices+`]}`)
 		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: completion})
 		if err != nil {
 			t.Fatal(err)
@@ -209,6 +192,46 @@ func TestResponses(t *testing.T) {
 
 // TestBounds: a rejection is short and quotes the schema at most, whatever the
 // value is.
+// Only what an answer says is judged, in every API: a model may think, name its
+// sources and call tools beside it.
+func TestSaid(t *testing.T) {
+	for _, tc := range []struct {
+		dialect    *llm.Dialect
+		body, want string
+	}{
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning_content":"Ada, I think","content":"{}","annotations":[{"type":"url_citation","url_citation":{"url":"https://example.com/a b","title":"Ada L."}}]}}]}`, ""},
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning":"{}","content":"Ada"}}]}`, "The answer is not JSON"},
+		{llm.ChatCompletion, `{"choices":[{"message":{"reasoning":"{}","content":null}}]}`, "The answer has no text"},
+		{llm.ChatCompletion, `{"choices":[{"message":{"content":null,"refusal":"{}"}}]}`, "The answer has no text"},
+		{llm.Completion, `{"choices":[{"text":"{}"}]}`, ""},
+		{llm.AnthropicMessage, `{"role":"assistant","content":[{"type":"thinking","thinking":"Ada, I think","signature":"c2ln"},
+			{"type":"text","text":"{\"a\":","citations":[{"type":"char_location","cited_text":"Ada, it says","document_title":"A letter"}]},
+			{"type":"text","text":"1}"},{"type":"tool_use","id":"t","name":"find","input":{"q":"Ada L."}}]}`, ""},
+		{llm.AnthropicMessage, `{"role":"assistant","content":[{"type":"thinking","thinking":"{}","signature":"c2ln"},{"type":"text","text":"Ada"}]}`, "The answer is not JSON"},
+		{llm.Response, `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"Ada, I think"}],"content":[{"type":"reasoning_text","text":"hm, hm"}]},
+			{"type":"function_call","name":"find","arguments":"{\"q\":\"Ada L.\"}"},
+			{"type":"message","role":"assistant","content":[{"type":"output_text","text":"{}"}]}]}`, ""},
+		{llm.Response, `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"{}"}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Ada"}]}]}`, "The answer is not JSON"},
+	} {
+		r, err := made(t, out, `{schema: {type: object}}`).ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, tc.dialect, tc.body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if r.Rejection != nil {
+			got = r.Rejection.Detail
+		}
+		if got != tc.want {
+			t.Errorf("%s:\ngot  %q\nwant %q", tc.body, got, tc.want)
+		}
+	}
+	p := made(t, in, `{schema: {type: object}, target: text}`)
+	r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"user","name":"Ada L.","content":"{}"}]}`)})
+	if err != nil || r.Rejection != nil {
+		t.Errorf("the name of a user: %+v, %v", r.Rejection, err)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	var properties strings.Builder
 	for i := range 50 {
@@ -221,7 +244,7 @@ func TestBounds(t *testing.T) {
 		fmt.Fprintf(&value, `,\"%s%d\":1`, strings.Repeat("long", 50), i)
 	}
 	for _, content := range []string{value.String() + "}", "[" + strings.Repeat("1,", 90_000) + "1]"} {
-		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+content+`"}}]}`)})
+		r, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+content+`"}}]}`)})
 		if err != nil || r.Rejection == nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -262,7 +285,7 @@ func BenchmarkResponse(b *testing.B) {
 	for _, n := range []int{10, 100, 10_000} {
 		text := "[" + strings.Repeat(item+",", n-1) + item + "]"
 		b.Run(fmt.Sprintf("%dKB", len(text)/1000), func(b *testing.B) {
-			r := &extprocsvc.Response{Completion: scan(b, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+text+`"}}]}`)}
+			r := &extprocsvc.Response{Completion: extproctest.Doc(b, llm.ChatCompletion, `{"choices":[{"message":{"content":"`+text+`"}}]}`)}
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {

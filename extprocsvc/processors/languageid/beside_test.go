@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -14,7 +15,7 @@ func TestBesideMessages(t *testing.T) {
 	const messages = `"messages":[{"role":"user","content":"` + english + `"}]`
 	p := made(t, `{}`, extprocsvc.Annotate)
 	for _, body := range []string{`{` + tools + `,` + messages + `}`, `{` + messages + `,` + tools + `}`} {
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, body)})
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, body)})
 		if slices.Sort(r.Tags); err != nil || !slices.Equal(r.Tags, []string{"language:de", "language:en"}) {
 			t.Errorf("%s: %q, %v", body, r.Tags, err)
 		}

@@ -18,6 +18,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "language-id",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -65,8 +66,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 	}
 	reject := s.Rights&extprocsvc.Reject != 0
 	switch {
-	case s.Rights&extprocsvc.Annotate == 0 && !reject:
-		errorf("", "language-id needs annotate or reject: true, or it can do nothing")
 	case reject && len(made.allowed) == 0:
 		errorf("", "reject: true needs allowed_languages")
 	case !reject && len(made.allowed) > 0:

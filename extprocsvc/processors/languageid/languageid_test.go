@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -28,14 +27,9 @@ func TestParams(t *testing.T) {
 		{`{allowed_languages: [tlh]}`, rights, `f:1:21: allowed_languages: language-id does not know the language "tlh"; it knows am, ar, `},
 		{`{allowed_languages: [en]}`, extprocsvc.Annotate, "f:1:21: allowed_languages: needs reject: true"},
 		{`{threshold: 0.5}`, rights, "f:1:1: reject: true needs allowed_languages"},
-		{`{threshold: 0.5}`, 0, "f:1:1: language-id needs annotate or reject: true, or it can do nothing"},
 	} {
-		raw, err := config.NewRaw("f", tc.yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: tc.rights}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, tc.yaml), Rights: tc.rights}); err != nil {
 			got = err.Error()
 		}
 		if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" {
@@ -43,11 +37,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, yaml := range []string{`{threshold: "0.5"}`, `{code_detect: 1}`, `{languages: [en]}`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: extprocsvc.Annotate}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: extprocsvc.Annotate}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
@@ -55,24 +45,11 @@ func TestParams(t *testing.T) {
 
 func made(t testing.TB, yaml string, rights extprocsvc.Rights) *processor {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := build(extprocsvc.Setup{Params: raw, Rights: rights})
+	p, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p.(*processor)
-}
-
-func scan(t testing.TB, dialect *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(dialect, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
 }
 
 const english, german = "Please explain what the difference between the two is.", "Bitte erkläre mir, was der Unterschied zwischen den beiden ist."
@@ -104,12 +81,12 @@ func TestBothDirections(t *testing.T) {
 		}
 		p := made(t, tc.yaml, extprocsvc.Annotate)
 		// The language of the operator is not told.
-		prompt := scan(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"Réponds en français, s'il te plaît."},`+strings.Join(messages, ",")+`]}`)
+		prompt := extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"Réponds en français, s'il te plaît."},`+strings.Join(messages, ",")+`]}`)
 		a, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: prompt})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: scan(t, llm.ChatCompletion, `{"choices":[`+strings.Join(choices, ",")+`]}`)})
+		b, err := p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, llm.ChatCompletion, `{"choices":[`+strings.Join(choices, ",")+`]}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +97,7 @@ func TestBothDirections(t *testing.T) {
 		}
 	}
 	all := made(t, `{skip_system_messages: false}`, extprocsvc.Annotate)
-	r, err := all.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"`+english+`"}]}`)})
+	r, err := all.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"`+english+`"}]}`)})
 	if err != nil || len(r.Tags) != 1 {
 		t.Errorf("a system message that is not skipped: %+v, %v", r, err)
 	}
@@ -144,7 +121,7 @@ func TestAllowed(t *testing.T) {
 		{"en", "42", false},
 	} {
 		p := made(t, `{allowed_languages: [`+tc.allowed+`]}`, rights)
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: scan(t, llm.ChatCompletions, `{"messages":[{"content":"`+tc.contents+`"}]}`)})
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"content":"`+tc.contents+`"}]}`)})
 		if err != nil || (r.Rejection != nil) != tc.rejected {
 			t.Errorf("%s, %s: %+v, %v", tc.allowed, tc.contents, r, err)
 		}
@@ -157,7 +134,7 @@ func BenchmarkRequest(b *testing.B) {
 			b.Run(name+"/"+size, func(b *testing.B) {
 				p := made(b, `{code_detect: true}`, extprocsvc.Annotate)
 				content := strings.Repeat(text, n/len(text))
-				r := &extprocsvc.Request{Prompt: scan(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+content+`"}]}`)}
+				r := &extprocsvc.Request{Prompt: extproctest.Doc(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+content+`"}]}`)}
 				b.SetBytes(int64(len(content)))
 				b.ReportAllocs()
 				for b.Loop() {

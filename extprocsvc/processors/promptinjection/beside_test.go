@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -26,11 +27,8 @@ func TestBesideMessages(t *testing.T) {
 		"nothing beside": {llm.ChatCompletions, `{` + messages + `}`, false},
 		"harmless tools": {llm.ChatCompletions, strings.Replace(`{`+tool+`,`+messages+`}`, attack, `"The weather of a city."`, 1), false},
 	} {
-		var d llm.Doc
-		if err := d.Scan(c.dialect, []byte(c.body)); err != nil {
-			t.Fatal(err)
-		}
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: &d})
+		d := extproctest.Doc(t, c.dialect, c.body)
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: d})
 		if err != nil || (len(r.Tags) > 0) != c.want {
 			t.Errorf("%s: tags %q, error %v", name, r.Tags, err)
 		}

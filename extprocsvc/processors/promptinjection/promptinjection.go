@@ -16,6 +16,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "prompt-injection",
 		Phases:    extprocsvc.InputPhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -40,9 +41,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 	}
 	if p.SkipSystemMessages != nil {
 		made.skipSystem = *p.SkipSystemMessages
-	}
-	if s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0 {
-		return nil, raw.Errorf("", config.Invalid, "prompt-injection needs annotate or reject: true, or it can do nothing")
 	}
 	return made, nil
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -16,11 +15,7 @@ func TestReadme(t *testing.T) { extproctest.README(t) }
 // made builds a processor with the rights annotate and reject.
 func made(t testing.TB, yaml string) *processor {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := build(extprocsvc.Setup{Params: raw, Rights: extprocsvc.Annotate | extprocsvc.Reject})
+	p, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: extprocsvc.Annotate | extprocsvc.Reject})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,14 +33,9 @@ func TestParams(t *testing.T) {
 		{`{threshold: 1, skip_system_messages: false}`, rights, ""},
 		{`{threshold: 0}`, rights, "f:1:13: threshold: must be above 0 and at most 1"},
 		{`{threshold: 1.01}`, rights, "f:1:13: threshold: must be above 0 and at most 1"},
-		{`{threshold: 1}`, 0, "f:1:1: prompt-injection needs annotate or reject: true, or it can do nothing"},
 	} {
-		raw, err := config.NewRaw("f", tc.yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: tc.rights}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, tc.yaml), Rights: tc.rights}); err != nil {
 			got = err.Error()
 		}
 		if got != tc.want {
@@ -53,11 +43,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, yaml := range []string{`{threshold: high}`, `{threshold: .nan}`, `{skip_system_messages: 1}`, `{treshold: 0.5}`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: rights}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
@@ -69,11 +55,7 @@ func TestParams(t *testing.T) {
 // body scans a body with these messages.
 func body(t testing.TB, messages string) *llm.Doc {
 	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(llm.ChatCompletions, []byte(`{"messages":[`+messages+`]}`)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
+	return extproctest.Doc(t, llm.ChatCompletions, `{"messages":[`+messages+`]}`)
 }
 
 func TestRequests(t *testing.T) {

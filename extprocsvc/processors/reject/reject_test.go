@@ -3,7 +3,6 @@ package reject
 import (
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
@@ -16,12 +15,8 @@ func TestParams(t *testing.T) {
 		`{detail: no}`: "",
 		`{detail: ""}`: `f:1:10: detail: must not be empty; leave it out for the standard text`,
 	} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml)}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -32,11 +27,7 @@ func TestParams(t *testing.T) {
 
 func TestParamsOfTheWrongShape(t *testing.T) {
 	for _, yaml := range []string{`{detail: 1}`, `{details: a}`, `[a]`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml)}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/attache-dev/attache/extprocsvc"
+	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
 
@@ -32,11 +33,8 @@ func TestBesideMessages(t *testing.T) {
 		"alike":       {`{` + messages + `,"tools":[` + strings.Join(alike, ",") + `]}`, false},
 		"none beside": {`{` + messages + `}`, false},
 	} {
-		var d llm.Doc
-		if err := d.Scan(llm.ChatCompletions, []byte(c.body)); err != nil {
-			t.Fatal(err)
-		}
-		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: &d})
+		d := extproctest.Doc(t, llm.ChatCompletions, c.body)
+		r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: d})
 		if err != nil || (len(r.Tags) > 0) != c.want {
 			t.Errorf("%s: tags %q, error %v", name, r.Tags, err)
 		}

@@ -15,6 +15,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "repetition-detect",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -41,9 +42,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 		if made.minWords = *p.MinWords; made.minWords < gram {
 			return nil, raw.Errorf("min_words", config.Invalid, "must be at least %d", gram)
 		}
-	}
-	if s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0 {
-		return nil, raw.Errorf("", config.Invalid, "repetition-detect needs annotate or reject: true, or it can do nothing")
 	}
 	made.found.Tags = []string{"attacks-detected:repetition-detect"}
 	if s.Rights&extprocsvc.Reject != 0 {

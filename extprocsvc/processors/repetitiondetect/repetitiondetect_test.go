@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -29,14 +28,9 @@ func TestParams(t *testing.T) {
 		{`{max_ratio: 1.2}`, extprocsvc.Annotate, ""},
 		{`{max_ratio: 0.9}`, rights, "f:1:13: max_ratio: must be at least 1, the ratio of a text without repetition"},
 		{`{min_words: 2}`, rights, "f:1:13: min_words: must be at least 3"},
-		{`{max_ratio: 2}`, 0, "f:1:1: repetition-detect needs annotate or reject: true, or it can do nothing"},
 	} {
-		raw, err := config.NewRaw("f", tc.yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: tc.rights}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, tc.yaml), Rights: tc.rights}); err != nil {
 			got = err.Error()
 		}
 		if got != tc.want {
@@ -44,11 +38,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, yaml := range []string{`{max_ratio: "2"}`, `{min_words: 2.5}`, `{ratio: 2}`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: rights}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
@@ -56,24 +46,11 @@ func TestParams(t *testing.T) {
 
 func made(t testing.TB, yaml string, rights extprocsvc.Rights) *processor {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := build(extprocsvc.Setup{Params: raw, Rights: rights})
+	p, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p.(*processor)
-}
-
-func doc(t testing.TB, dialect *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(dialect, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
 }
 
 // ratio measures one text.
@@ -99,7 +76,7 @@ func TestBothDirections(t *testing.T) {
 		{[]string{`{"content":"hi"}`}, false},
 		{nil, false},
 	} {
-		prompt := doc(t, llm.ChatCompletions, `{"messages":[`+strings.Join(tc.messages, ",")+`]}`)
+		prompt := extproctest.Doc(t, llm.ChatCompletions, `{"messages":[`+strings.Join(tc.messages, ",")+`]}`)
 		r, err := made(t, `{max_ratio: 5}`, rights).ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: prompt})
 		if err != nil || (r.Rejection != nil) != tc.want || (len(r.Tags) > 0) != tc.want {
 			t.Errorf("%s: %+v, %v", tc.messages, r, err)
@@ -108,7 +85,7 @@ func TestBothDirections(t *testing.T) {
 		for i, m := range tc.messages {
 			choices[i] = `{"message":` + m + `}`
 		}
-		completion := doc(t, llm.ChatCompletion, `{"choices":[`+strings.Join(choices, ",")+`]}`)
+		completion := extproctest.Doc(t, llm.ChatCompletion, `{"choices":[`+strings.Join(choices, ",")+`]}`)
 		r, err = made(t, `{max_ratio: 5}`, extprocsvc.Annotate).ProcessResponse(t.Context(), &extprocsvc.Response{Completion: completion})
 		if err != nil || r.Rejection != nil || (len(r.Tags) > 0) != tc.want {
 			t.Errorf("%s as a response: %+v, %v", tc.messages, r, err)
@@ -269,7 +246,7 @@ func BenchmarkRequest(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := made(b, `{max_ratio: 1000000}`, rights)
-			r := &extprocsvc.Request{Prompt: doc(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+text+`"}]}`)}
+			r := &extprocsvc.Request{Prompt: extproctest.Doc(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+text+`"}]}`)}
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {

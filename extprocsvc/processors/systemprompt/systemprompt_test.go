@@ -3,7 +3,6 @@ package systemprompt
 import (
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
@@ -17,12 +16,8 @@ func TestParams(t *testing.T) {
 		`{rules: []}`:      "f:1:9: rules: system-prompt needs rules: a list of at least one text",
 		`{rules: [a, ""]}`: "f:1:9: rules: rule 2 is empty",
 	} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml)}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -30,11 +25,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, yaml := range []string{`{rules: one}`, `{rule: [one]}`, `{rules: [1]}`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml)}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}

@@ -19,6 +19,7 @@ func init() {
 	extprocsvc.Register(extprocsvc.Kind{
 		Name:      "topic-detect",
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
+		NeedsOne:  extprocsvc.Annotate | extprocsvc.Reject,
 		ReadsBody: true,
 		New:       build,
 	})
@@ -130,8 +131,6 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 		}
 	}
 	switch {
-	case s.Rights&(extprocsvc.Annotate|extprocsvc.Reject) == 0:
-		errorf("", "topic-detect needs annotate or reject: true, or it can do nothing")
 	case s.Rights&extprocsvc.Reject == 0:
 		clear(made.forbidden)
 	case len(p.AllowedTopics)+len(p.RejectedTopics) == 0:

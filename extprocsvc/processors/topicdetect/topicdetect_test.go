@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 	"github.com/attache-dev/attache/extprocsvc/llm"
@@ -31,11 +30,7 @@ func files(m map[string]string) func(string) ([]byte, error) {
 
 func made(t testing.TB, yaml string, rights extprocsvc.Rights) *processor {
 	t.Helper()
-	raw, err := config.NewRaw("f", yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := build(extprocsvc.Setup{Params: raw, Rights: rights, ReadFile: files(map[string]string{"list.txt": "# drinks\nale\n\n  gin tonic \n"})})
+	p, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights, ReadFile: files(map[string]string{"list.txt": "# drinks\nale\n\n  gin tonic \n"})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +57,9 @@ func TestParams(t *testing.T) {
 		{`{topics: [{name: a, phrases: [x]}], allowed_topics: [b]}`, rights, `f:1:53: allowed_topics: no topic has the name "b"`},
 		{`{topics: [{name: a, phrases: [x]}], threshold: 2}`, extprocsvc.Annotate, `f:1:48: threshold: must be above 0 and at most 1`},
 		{`{topics: [{name: a, phrases: [x]}]}`, rights, `f:1:1: reject: true needs rejected_topics or allowed_topics`},
-		{`{topics: [{name: a, phrases: [x]}]}`, 0, `f:1:1: topic-detect needs annotate or reject: true, or it can do nothing`},
 	} {
-		raw, err := config.NewRaw("f", tc.yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := ""
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: tc.rights, ReadFile: files(map[string]string{"list.txt": "ale"})}); err != nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, tc.yaml), Rights: tc.rights, ReadFile: files(map[string]string{"list.txt": "ale"})}); err != nil {
 			got = err.Error()
 		}
 		if got != tc.want {
@@ -77,11 +67,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, yaml := range []string{`{topics: a}`, `{topics: [{nam: a}]}`, `{rejected: [a]}`} {
-		raw, err := config.NewRaw("f", yaml)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := build(extprocsvc.Setup{Params: raw, Rights: rights}); err == nil {
+		if _, err := build(extprocsvc.Setup{Params: extproctest.Params(t, yaml), Rights: rights}); err == nil {
 			t.Errorf("%s was accepted", yaml)
 		}
 	}
@@ -92,15 +78,6 @@ const setup = `{topics: [
   {name: finance, phrases: [mortgage, "interest rate", "rate", "Straße"]},
   {name: drinks, file: list.txt}
 ], %s}`
-
-func doc(t testing.TB, dialect *llm.Dialect, body string) *llm.Doc {
-	t.Helper()
-	var d llm.Doc
-	if err := d.Scan(dialect, []byte(body)); err != nil {
-		t.Fatal(err)
-	}
-	return &d
-}
 
 func TestTopics(t *testing.T) {
 	p := made(t, fmt.Sprintf(setup, "rejected_topics: [weapons]"), rights)
@@ -134,9 +111,9 @@ func TestTopics(t *testing.T) {
 				var r extprocsvc.Result
 				var err error
 				if response {
-					r, err = p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: doc(t, llm.ChatCompletion, `{"choices":[{"message":{"role":"assistant","content":`+content+`}}]}`)})
+					r, err = p.ProcessResponse(t.Context(), &extprocsvc.Response{Completion: extproctest.Doc(t, llm.ChatCompletion, `{"choices":[{"message":{"role":"assistant","content":`+content+`}}]}`)})
 				} else {
-					r, err = p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"gun"},{"role":"user","content":`+content+`}]}`)})
+					r, err = p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"gun"},{"role":"user","content":`+content+`}]}`)})
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -160,7 +137,7 @@ func TestTopics(t *testing.T) {
 		t.Errorf("without a body: %+v, %v", r, err)
 	}
 	only := made(t, fmt.Sprintf(setup, "rejected_topics: [weapons], skip_system_messages: false"), extprocsvc.Annotate)
-	r, err := only.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"gun"}]}`)})
+	r, err := only.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"role":"system","content":"gun"}]}`)})
 	if err != nil || r.Rejection != nil || len(r.Tags) != 1 {
 		t.Errorf("a system message that is not skipped, without reject: %+v, %v", r, err)
 	}
@@ -173,7 +150,7 @@ func TestThreshold(t *testing.T) {
 		hints := strings.Fields("bullet trigger barrel scope magazine")
 		got := 100
 		for n := range hints {
-			r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: doc(t, llm.ChatCompletions, `{"messages":[{"content":"`+strings.Join(hints[:n+1], " ")+`"}]}`)})
+			r, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: extproctest.Doc(t, llm.ChatCompletions, `{"messages":[{"content":"`+strings.Join(hints[:n+1], " ")+`"}]}`)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,7 +249,7 @@ func BenchmarkRequest(b *testing.B) {
 	} {
 		for _, n := range []int{1_000, 10_000, 1_000_000} {
 			b.Run(fmt.Sprintf("%s/%dKB", name, n/1000), func(b *testing.B) {
-				r := &extprocsvc.Request{Prompt: doc(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+strings.Repeat(sentence, n/len(sentence)+1)[:n]+`"}]}`)}
+				r := &extprocsvc.Request{Prompt: extproctest.Doc(b, llm.ChatCompletions, `{"messages":[{"role":"user","content":"`+strings.Repeat(sentence, n/len(sentence)+1)[:n]+`"}]}`)}
 				b.SetBytes(int64(n))
 				b.ReportAllocs()
 				for b.Loop() {
