@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // editsFile is where the outcomes are published.
@@ -465,7 +466,7 @@ func TestEdits(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &scene{t: t, dir: dir, text: base}
 	s.up = [3]string{modelServer(t, "a"), modelServer(t, "b"), modelServer(t, "c")}
-	for i, p := range freePorts(len(s.port)) {
+	for i, p := range envoytest.Ports(t, len(s.port)) {
 		s.port[i] = strconv.Itoa(p)
 	}
 	s.vars = strings.NewReplacer("$PORT", s.port[0], "$TLS", s.port[1], "$ADDED", s.port[2], "$MOVED", s.port[3], "$A", s.up[0], "$B", s.up[1], "$C", s.up[2], "$PROCESSOR", slowProcessor(t))

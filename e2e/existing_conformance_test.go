@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // One corpus, through our own Envoy and through Envoys of somebody else in each
@@ -23,7 +25,7 @@ func TestTheSameInEveryHome(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "attache.yaml"), file)
-	port := freePorts(1)[0]
+	port := envoytest.Ports(t, 1)[0]
 	gateway := &service{log: filepath.Join(dir, "log"), process: exec.Command(attache, "run", "-f", "attache.yaml", "--envoy", envoyPath(t), "--ready-file", "ready")}
 	gateway.process.Dir = dir
 	gateway.process.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", port), "ADMIN_ADDR=off", "STATS_ADDR=off", "READINESS_ADDR=off")

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +77,26 @@ func TestTestOnly(t *testing.T) {
 		if strings.Contains(imports, module+"/cmd/") {
 			t.Errorf("%s imports the command", pkg)
 		}
+	}
+}
+
+// TestNothingIsSkipped: what a test cannot have is a failure, never a skip, which
+// nobody would see.
+func TestNothingIsSkipped(t *testing.T) {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "deps_test.go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, word := range []string{".Skip(", ".Skipf(", ".SkipNow("} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s has %s)", path, word)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
