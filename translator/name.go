@@ -43,6 +43,9 @@ const ChainMetadata = "x-attache-chain"
 // extProcCluster is our own ext_proc service.
 const extProcCluster = "attache/ext_proc"
 
+// extProcEndpoints are where it is.
+const extProcEndpoints = extProcCluster + "/endpoints"
+
 func listenerName(port uint16) string { return "listener/" + strconv.Itoa(int(port)) }
 
 // routeConfigName is what a listener asks for by RDS.

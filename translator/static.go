@@ -33,6 +33,7 @@ func (r *Resources) Static() ([]byte, error) {
 		}},
 	}
 	for _, c := range r.Clusters {
+		c = r.inlineEndpoints(c)
 		bare, err := withoutCredentials(c)
 		if err != nil {
 			return nil, err
@@ -47,6 +48,19 @@ func (r *Resources) Static() ([]byte, error) {
 		b.StaticResources.Listeners = append(b.StaticResources.Listeners, inlined)
 	}
 	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+}
+
+// inlineEndpoints returns the cluster with its endpoints in it.
+func (r *Resources) inlineEndpoints(c *clusterv3.Cluster) *clusterv3.Cluster {
+	for _, e := range r.Endpoints {
+		if e.ClusterName != c.GetEdsClusterConfig().GetServiceName() {
+			continue
+		}
+		c = proto.Clone(c).(*clusterv3.Cluster)
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		c.EdsClusterConfig, c.LoadAssignment = nil, e
+	}
+	return c
 }
 
 // inlineRoutes returns the listener with its RouteConfiguration in it.

@@ -26,6 +26,8 @@
 //     response are warm. If it is refused, the clusters are sent one by one.
 //   - The first wildcard subscription is answered even if there is nothing to
 //     send: Envoy's start waits for it.
+//   - Until an Envoy answers a cluster, it waits for the addresses of that cluster,
+//     but it does not ask for what it has. So they are sent again behind it.
 //   - A secret or an endpoint assignment that does not exist is reported as
 //     removed at once, or Envoy would wait for it for 15 seconds. A route table
 //     or an extension configuration is not: Envoy would take that for an

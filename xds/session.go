@@ -52,6 +52,8 @@ type entry struct {
 	acked string
 	// nonce is the response that it has not answered yet, or 0.
 	nonce uint64
+	// warms is the response with a cluster for which these addresses were made due.
+	warms uint64
 	// since is when an Envoy that had none was first sent the told version.
 	since time.Time
 	// unused is since when nothing that the Envoy has uses it; zero while
@@ -278,6 +280,9 @@ func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDisco
 	}
 	for k := range kinds {
 		t := &s.types[k]
+		if k == endpoints {
+			s.addressAgain()
+		}
 		t.plan(k, snap)
 		if len(t.todo) == 0 && !t.unanswered {
 			continue
@@ -313,6 +318,20 @@ func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDisco
 		return s.send(k, []string{name}, now), 0
 	}
 	return nil, 0
+}
+
+// addressAgain makes due the addresses of each cluster that the Envoy has not
+// answered yet: before it answers an edit it waits for them, and it does not ask
+// again for what it has.
+func (s *session) addressAgain() {
+	t := &s.types[endpoints]
+	for cluster, name := range s.snapshot.addresses {
+		c, e := s.types[clusters].entries[cluster], t.entries[name]
+		if c == nil || c.nonce == 0 || e == nil || e.warms == c.nonce {
+			continue
+		}
+		e.warms, e.due, t.planned = c.nonce, true, false
+	}
 }
 
 // lingering returns which of the clusters that are gone goes next, and how long
