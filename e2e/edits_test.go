@@ -107,7 +107,7 @@ type scene struct {
 	up     [3]string // the upstreams
 	groups []*group
 
-	attaches [2]*process // replicas
+	attaches [3]*process // replicas
 	envoy    *process
 	rows     bytes.Buffer
 }
@@ -302,6 +302,20 @@ var wordings = map[string][]*wording{
 	"plain": {spoken}, "closed": {spoken}, "open": {spoken}, "secure": {spoken}, "moved": {spoken},
 	"unguarded": {masked},
 	"guarded":   {masked, redacted}, "loosely": {masked, redacted, spoken},
+}
+
+// leftAlone waits until a replica gets no request any more.
+func (s *scene) leftAlone(replica int) func() error {
+	last := -1
+	return func() error {
+		m := markOf(s.groups)
+		status, err := s.status(replica)
+		s.busy(m)
+		if now := status.ExtProc.StartedStreams; err == nil && now != last {
+			last, err = now, fmt.Errorf("%d requests have come to replica %d", now, replica)
+		}
+		return err
+	}
 }
 
 // hold adds a group of clients and streams, and waits for their first rounds.
@@ -821,6 +835,22 @@ func (s *scene) restarts() {
 			s.until("both serve", s.connected(i%2))
 			s.busy(markOf(s.groups))
 		}
+	})
+
+	// While the first is away, all that is guarded is in the hands of the others.
+	const listNote = "what is in the service stays there"
+	s.attaches[0].end(syscall.SIGTERM)
+	s.busy(markOf(s.groups))
+	s.serve(2, 3, nil)
+	s.step("the list of replicas gets longer (`--extproc-as`)", allowed{note: listNote}, func() {
+		s.serve(0, 3, nil)
+		s.until("all serve", s.connected(2))
+	})
+	s.attaches[0].end(syscall.SIGTERM)
+	s.busy(markOf(s.groups))
+	s.step("it gets shorter", allowed{note: listNote + ", with a replica that has left the list as well"}, func() {
+		s.serve(0, 2, nil)
+		s.until("the third is not asked any more", s.leftAlone(2))
 	})
 
 	s.endAll()
