@@ -235,7 +235,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 			printMistakes(s.stderr, err)
 			return exitFailure
 		}
-		s.app.check = free.check
+		s.app.ports = free
 	}
 	defer context.AfterFunc(ctx, s.leave)()
 
