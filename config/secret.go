@@ -58,7 +58,7 @@ func (r *resolver) clientTLS(path string, k clientTLSKeys, f *fileBackendTLS) *T
 		r.errorf(path+"."+k.minVersion, Invalid, "expected %s", alternatives(tlsMinVersions))
 	}
 	if f.Root != "" {
-		t.Root = r.certificates(path+"."+k.root, f.Root)
+		t.Root = r.roots(path+"."+k.root, f.Root)
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		r.missingf(path, "expected both of %s and %s, or neither", k.cert, k.key)

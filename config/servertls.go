@@ -53,6 +53,11 @@ type Roots struct {
 	PEM []byte
 }
 
+func (r *resolver) roots(path, file string) *Roots {
+	abs, _ := filepath.Abs(file) // what fails is reported when it is read
+	return &Roots{Ref: "file:" + abs, PEM: r.certificates(path, file)}
+}
+
 func (r *resolver) serverTLS(path string, f *fileServerTLS) *ServerTLS {
 	t := &ServerTLS{Path: path, MinVersion: f.MinTLSVersion, MaxVersion: f.MaxTLSVersion}
 	if f.Cert == "" || f.Key == "" {
@@ -61,8 +66,7 @@ func (r *resolver) serverTLS(path string, f *fileServerTLS) *ServerTLS {
 		t.Certificate = r.certificate(path, f.Cert, f.Key)
 	}
 	if f.Root != "" {
-		abs, _ := filepath.Abs(f.Root) // what fails is reported when it is read
-		t.ClientRoots = &Roots{Ref: "file:" + abs, PEM: r.certificates(path+".root", f.Root)}
+		t.ClientRoots = r.roots(path+".root", f.Root)
 	}
 	if t.MinVersion == tlsV13 && t.MaxVersion == tlsV12 {
 		r.errorf(path+".maxTLSVersion", Conflict, "lower than minTLSVersion")
