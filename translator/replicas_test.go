@@ -31,7 +31,7 @@ func TestReplicas(t *testing.T) {
 		tr := &translation{
 			cfg:      &config.Config{},
 			opts:     Options{ExtProc: test.own, Replicas: test.others},
-			out:      &Resources{Places: map[string]string{}},
+			out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}},
 			clusters: map[string]*clusterv3.Cluster{},
 		}
 		c := tr.clusters[tr.ownCluster()]

@@ -18,6 +18,9 @@ type Resources struct {
 	Endpoints []*endpointv3.ClusterLoadAssignment
 	Listeners []*listenerv3.Listener
 	Routes    []*routev3.RouteConfiguration
+	// Held are the clusters on which filters have streams as long as the requests
+	// last, by name.
+	Held map[string]bool
 	// Places tells where in the file a resource comes from, by resource name:
 	// "file:line:col: path". Names are unique across types.
 	Places map[string]string

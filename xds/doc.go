@@ -57,6 +57,9 @@
 //     still use the resource. After a refusal Envoy continues with its old
 //     routes, so the clusters of those routes stay.
 //
+// And a cluster stays for a while when nothing uses it any more: 30 s, and ten
+// minutes if filters may have streams on it, which Envoy resets with the cluster.
+//
 // Route tables and extension configurations are never removed by a response.
 // An Envoy which still subscribes to one that is gone is draining the listener
 // that used it; it unsubscribes when the last connection is closed, and only

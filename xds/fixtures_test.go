@@ -218,7 +218,7 @@ func serveOn(tb testing.TB, s *Server, l net.Listener, options ...grpc.ServerOpt
 // Envoy to join.
 func newServer() *Server {
 	s := NewServer(quietLog)
-	s.grace = 0
+	s.grace, s.heldGrace = 0, 0
 	s.ExpectOne()
 	return s
 }

@@ -112,7 +112,7 @@ func TestOrderOfAllKinds(t *testing.T) {
 	e.unsubscribe(routes, "r")
 	e.quiet() // the draining listener still has its extension
 	e.unsubscribe(extensions, extensions.String())
-	e.take("endpoint assignment -endpoint assignment", "cluster -a", "secret -s")
+	e.take("cluster -a", "endpoint assignment -endpoint assignment", "secret -s")
 	e.reach("synced", func(st Status) bool { return st.Synced })
 }
 
@@ -304,4 +304,50 @@ func settle(m *model) {
 		m.acknowledgeAll()
 	}
 	m.acknowledgeAll()
+}
+
+// A cluster on which filters have streams stays longer; so does one that an Envoy
+// has from a server of before, and of which nobody knows.
+func TestClustersWithStreamsLingerLonger(t *testing.T) {
+	now := time.Now()
+	of := func(names ...string) *Snapshot {
+		var ms []message
+		for _, name := range names {
+			ms = append(ms, cluster(name, 1))
+		}
+		r := resources(ms...)
+		r.Held = map[string]bool{"held": true}
+		s, err := NewSnapshot(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	m := newModel(t, &now)
+	m.session.grace, m.session.heldGrace = time.Minute, time.Hour
+	m.publish(of("a", "held"))
+	m.boot()
+	settle(m)
+	m.publish(of())
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != time.Minute {
+		t.Fatalf("got %v, %v; want to wait for a minute", r, wait)
+	}
+	now = now.Add(time.Minute)
+	m.step("cluster -a")
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != 59*time.Minute {
+		t.Fatalf("got %v, %v; want to wait for the rest of an hour", r, wait)
+	}
+	now = now.Add(time.Hour)
+	m.step("cluster -held")
+
+	s := newServer()
+	s.heldGrace = time.Hour
+	s.Publish(of("a"))
+	e := dial(t, s, serve(t, s), "fake")
+	e.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[clusters], InitialResourceVersions: map[string]string{"a": of("a").find(clusters, "a").Version, "unknown": "1"}})
+	e.subscribe(listeners)
+	e.ack(e.expect("cluster", "listener")...)
+	s.Publish(of())
+	e.take("cluster -a")
+	e.quiet()
 }

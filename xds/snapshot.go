@@ -35,6 +35,8 @@ type Snapshot struct {
 	named [kinds][]string
 	// addresses are the names of the assignments that clusters wait for.
 	addresses map[string]string
+	// held are the clusters on which filters have streams.
+	held map[string]bool
 	// places tells where in the file a resource comes from.
 	places map[string]string
 	// routePlaces tells it for the routes within the tables.
@@ -64,7 +66,7 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 		return nil, err
 	}
 	s := &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces)}
-	s.addresses = addressesOf(r.Clusters)
+	s.addresses, s.held = addressesOf(r.Clusters), maps.Clone(r.Held)
 	whole := sha256.New()
 	for k := range kinds {
 		s.items[k] = make(map[string]*discoveryv3.Resource, len(messages[k]))
