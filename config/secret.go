@@ -76,6 +76,9 @@ func (r *resolver) clientTLS(path string, k clientTLSKeys, f *fileBackendTLS) *T
 		// The error's own text could quote bytes of the key.
 		r.errorf(path+"."+k.key, Invalid, "not the private key of %s; expected PEM with the key of its first certificate", k.cert)
 	}
+	if why := weakCertificate(t.Cert); why != "" {
+		r.errorf(path+"."+k.cert, Unsupported, "%s, which Envoy refuses; %s", why, strongKeys)
+	}
 	t.Key = NewCredential("file:"+abs, string(key))
 	return t
 }

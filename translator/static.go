@@ -2,6 +2,7 @@ package translator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -13,6 +14,7 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // Static returns the resources as one static Envoy configuration in JSON, for
@@ -31,6 +33,14 @@ func (r *Resources) Static() ([]byte, error) {
 			TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices:        []*corev3.GrpcService{grpcService(xds)},
 		}},
+		// What our bootstrap says of regular expressions: Envoy's own limit refuses
+		// ordinary ones.
+		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+			Name: "attache",
+			LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+				"re2.max_program_size.error_level": structpb.NewNumberValue(math.MaxUint32),
+			}}},
+		}}},
 	}
 	for _, c := range r.Clusters {
 		c = r.inlineEndpoints(c)

@@ -46,6 +46,16 @@ type Snapshot struct {
 // Version identifies the content of the whole snapshot.
 func (s *Snapshot) Version() string { return s.version }
 
+// Size is that of all resources, in bytes.
+func (s *Snapshot) Size() (bytes int) {
+	for _, items := range s.items {
+		for _, item := range items {
+			bytes += len(item.Resource.Value)
+		}
+	}
+	return bytes
+}
+
 // NewSnapshot checks the resources and marshals them. It has no effect on what
 // is served.
 //

@@ -24,6 +24,9 @@ type app struct {
 	extproc *extprocsvc.Server
 	xds     *xds.Server
 	keep    stateFile
+	// ask has our Envoy check an edit before it is published; nil where Envoy is
+	// somewhere else.
+	ask func(*built) error
 	// ports tells whether our Envoy can have those of an edit; nil at the start, and
 	// where Envoy is somewhere else.
 	ports *ports
@@ -68,6 +71,9 @@ func (a *app) apply() error {
 	next, err := src.build(config.Options{}, a.opts)
 	a.setNamed(src.named)
 	a.waiting = nil
+	if err == nil && a.ask != nil {
+		err = a.ask(next)
+	}
 	if err == nil && a.ports != nil {
 		if err = a.ports.take(next.config); err != nil {
 			a.waiting = next.config

@@ -46,6 +46,7 @@ type serviceFlags struct {
 	runsEnvoy           bool
 	xdsTLS              xdsTLS
 	xdsInsecure         bool
+	trustedCA           string
 }
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -76,6 +77,7 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.BoolVar(&f.xdsInsecure, "xds-insecure", false, "let anybody who reaches the xDS service read the provider keys, where it listens beyond this machine without TLS")
 	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
 	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`, or several with commas for replicas; default the same")
+	fs.StringVar(&f.trustedCA, "trusted-ca", translator.DefaultTrustedCA, "the `FILE`, where Envoy runs, with the certificates that verify backends whose TLS names none")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
@@ -196,12 +198,13 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	}
 
 	s.app = newApp(s.flags.file, s.log)
-	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:]}
+	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:], TrustedCA: s.flags.trustedCA}
 	s.app.tell = s.tell
 	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
 	s.app.xds = xds.NewServer(s.log)
 	if s.flags.runsEnvoy {
 		s.app.xds.ExpectOne()
+		s.app.ask = asking(ctx, *binary, s.log)
 	}
 	s.app.keep = stateFile{dir: s.flags.stateDir}
 	watcher, err := watch.New(s.log, watch.Options{})
