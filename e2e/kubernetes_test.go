@@ -606,7 +606,9 @@ func xdsSecrets(t *testing.T) map[string]map[string]string {
 				commands = append(commands, line)
 			}
 		}
-		run := exec.Command("sh", "-e", "-c", strings.Join(commands, ""))
+		// The name of the Service is an address here.
+		text := strings.ReplaceAll(strings.Join(commands, ""), "DNS:attache", "DNS:attache,IP:127.0.0.1")
+		run := exec.Command("sh", "-e", "-c", text)
 		run.Dir = dir
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

@@ -35,6 +35,9 @@ func (t *translation) ownCluster() string {
 	first := targets[max(slices.IndexFunc(targets, isName), 0)] // tells whether DNS is asked
 	name := t.extProcCluster(extProcCluster, first, nil, "")
 	c := t.clusters[name]
+	if t.opts.ServiceTLS {
+		c.TransportSocket = serviceTLS(targets)
+	}
 	if isName(first) {
 		c.LoadAssignment.Endpoints = endpoints(targets)
 		return name

@@ -25,6 +25,9 @@ type Options struct {
 	ExtProc config.Target
 	// Replicas are where it reaches others that do the same.
 	Replicas []config.Target
+	// ServiceTLS tells that our service speaks TLS, with the certificates of the
+	// Envoys' bootstraps. It is then not at a unix socket.
+	ServiceTLS bool
 	// RouteChain returns what our service does for a route, or nil.
 	RouteChain func(*config.Route) *Chain
 	// ListenerChain returns what our service does for requests that match no

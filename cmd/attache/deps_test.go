@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attache-dev/attache/envoy"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/translator"
 )
@@ -115,7 +116,7 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// TestAgreements: translator and extprocsvc do not know each other, and must
+// TestAgreements: translator, extprocsvc and envoy do not know each other, and must
 // mean the same by the words that they share through Envoy.
 func TestAgreements(t *testing.T) {
 	for _, w := range []struct{ what, envoy, service string }{
@@ -125,9 +126,11 @@ func TestAgreements(t *testing.T) {
 		{"the gRPC metadata that names a profile", translator.ProfileMetadata, extprocsvc.ProfileKey},
 		{"the attribute with the name of the route", translator.RouteAttribute, extprocsvc.RouteAttribute},
 		{"the response header with the id", translator.IDHeader, extprocsvc.IDHeader},
+		{"the certificate of an Envoy's bootstrap", translator.BootstrapCertificate, envoy.CertificateSecret},
+		{"the authorities of an Envoy's bootstrap", translator.BootstrapRoots, envoy.RootsSecret},
 	} {
 		if w.envoy != w.service {
-			t.Errorf("%s is %q for Envoy and %q for the service", w.what, w.envoy, w.service)
+			t.Errorf("%s is %q and %q", w.what, w.envoy, w.service)
 		}
 	}
 }
