@@ -25,7 +25,7 @@ const (
 // ownCluster adds the cluster of our service and returns its name. Its replicas
 // are in the order of their addresses, so that all make the same of a file. Where
 // they are comes by EDS, for a cluster that is edited resets what is in our service;
-// names cannot, and stand in the cluster.
+// names cannot, and stand in the cluster, as they do where Envoy asks somebody else.
 func (t *translation) ownCluster() string {
 	targets := append([]config.Target{t.opts.ExtProc}, t.opts.Replicas...)
 	slices.SortFunc(targets, func(a, b config.Target) int {
@@ -38,7 +38,7 @@ func (t *translation) ownCluster() string {
 	if t.opts.ServiceTLS {
 		c.TransportSocket = serviceTLS(targets)
 	}
-	if isName(first) {
+	if t.elsewhere || isName(first) {
 		c.LoadAssignment.Endpoints = endpoints(targets)
 		return name
 	}

@@ -88,6 +88,9 @@ type translation struct {
 	opts Options
 	errs []*config.Error
 
+	// elsewhere tells that the resources are for an Envoy that does not ask us.
+	elsewhere bool
+
 	byPort   map[uint16][]*config.Listener
 	chains   map[string]*chain
 	words    map[string]*config.Backend // that our service has for backends
