@@ -52,7 +52,7 @@ fuzz: ## Run each fuzz target for FUZZTIME=20s
 update: envoy ## Rewrite the goldens from what the program does now; read the diff
 	$(GO) test ./config ./translator ./envoy -update
 	$(GO) test ./e2e -run TestPrintedExamples -update
-	$(GO) test ./e2e -run TestEdits -update
+	$(GO) test ./e2e -run 'TestEdits|TestRefusals' -update
 
 .PHONY: clean
 clean: ## Remove what was built; .envoy/ stays

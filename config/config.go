@@ -313,9 +313,9 @@ type TLS struct {
 	// KeyExchangeGroups are agentgateway's words for those that may be used.
 	// Empty for Envoy's.
 	KeyExchangeGroups []string
-	// Root is PEM with the certificates that verify the backend in place of
-	// the system's; empty for those.
-	Root []byte
+	// Root verifies the backend in place of the system's certificates; nil for
+	// those.
+	Root *Roots
 	// Cert and Key are PEM with the client's certificate and private key;
 	// absent for none. KeyRef names the key file.
 	Cert []byte

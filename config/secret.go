@@ -58,7 +58,7 @@ func (r *resolver) clientTLS(path string, k clientTLSKeys, f *fileBackendTLS) *T
 		r.errorf(path+"."+k.minVersion, Invalid, "expected %s", alternatives(tlsMinVersions))
 	}
 	if f.Root != "" {
-		t.Root = r.certificates(path+"."+k.root, f.Root)
+		t.Root = r.roots(path+"."+k.root, f.Root)
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		r.missingf(path, "expected both of %s and %s, or neither", k.cert, k.key)
@@ -75,6 +75,9 @@ func (r *resolver) clientTLS(path string, k clientTLSKeys, f *fileBackendTLS) *T
 	if _, err := tls.X509KeyPair(t.Cert, key); err != nil {
 		// The error's own text could quote bytes of the key.
 		r.errorf(path+"."+k.key, Invalid, "not the private key of %s; expected PEM with the key of its first certificate", k.cert)
+	}
+	if why := weakCertificate(t.Cert); why != "" {
+		r.errorf(path+"."+k.cert, Unsupported, "%s, which Envoy refuses; %s", why, strongKeys)
 	}
 	t.Key = NewCredential("file:"+abs, string(key))
 	return t

@@ -112,7 +112,7 @@ func (r *resolver) certificate(certAt, certName, keyAt, keyName string) *Certifi
 		return nil
 	}
 	if why := weakKey(leaf.PublicKey); why != "" {
-		r.errorf(certAt, Unsupported, "%s, which Envoy refuses; expected RSA of 2048 bits or more, ECDSA of P-256, P-384 or P-521, or Ed25519", why)
+		r.errorf(certAt, Unsupported, "%s, which Envoy refuses; %s", why, strongKeys)
 	}
 	switch now := r.opts.Now(); {
 	case now.After(leaf.NotAfter):
@@ -121,6 +121,19 @@ func (r *resolver) certificate(certAt, certName, keyAt, keyName string) *Certifi
 		r.warnf(certAt, Invalid, "the certificate is not valid before %s; clients will refuse it", leaf.NotBefore.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return c
+}
+
+const strongKeys = "expected RSA of 2048 bits or more, ECDSA of P-256, P-384 or P-521, or Ed25519"
+
+// weakCertificate tells why Envoy does not take the first certificate of a PEM text;
+// empty if it does, or if there is none.
+func weakCertificate(text []byte) string {
+	for _, block := range certificatesOf(text) {
+		if leaf, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return weakKey(leaf.PublicKey)
+		}
+	}
+	return ""
 }
 
 // certificatesOf returns the certificates of a PEM text, and leaves out what

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // BenchmarkEditToLive edits one of many routes and asks, over a connection
@@ -33,7 +35,7 @@ func BenchmarkEditToLive(b *testing.B) {
 
 func benchmarkEdit(b *testing.B, routes int, withChain bool) {
 	dir := b.TempDir()
-	port := freePorts(1)[0]
+	port := envoytest.Ports(b, 1)[0]
 	upstream := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.URL.Path)
 	})}

@@ -19,6 +19,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 type composeFile struct {
@@ -130,7 +131,7 @@ func newContainers(t *testing.T, file *composeFile) *containers {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(root) })
-	free := freePorts(6)
+	free := envoytest.Ports(t, 6)
 	for i, p := range []string{"3000", "8080", "9901", "15000", "15020", "15021"} {
 		c.ports[p] = strconv.Itoa(free[i])
 	}

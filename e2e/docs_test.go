@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // block is a fenced example of a document.
@@ -101,7 +103,7 @@ func TestReadme(t *testing.T) {
 	if len(shell) != 2 || shell[0] != "make run" || !strings.HasPrefix(shell[1], "curl localhost:3000/") {
 		t.Fatalf("the README's commands are no longer make run and a curl: %q", shell)
 	}
-	ports := freePorts(2)
+	ports := envoytest.Ports(t, 2)
 	run := exec.Command("make", "run")
 	run.Dir = ".."
 	run.Env = append(withoutMake(os.Environ()),
@@ -126,7 +128,7 @@ func TestReadme(t *testing.T) {
 
 // TestBootstrapExample runs the commands with which an Envoy of one's own joins.
 func TestBootstrapExample(t *testing.T) {
-	ports := freePorts(4)
+	ports := envoytest.Ports(t, 4)
 	local := strings.NewReplacer("18000", strconv.Itoa(ports[0]), "9901", strconv.Itoa(ports[1]))
 	dir := t.TempDir()
 	if err := os.Symlink(envoyPath(t), filepath.Join(dir, "envoy")); err != nil {

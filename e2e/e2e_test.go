@@ -24,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 var update = flag.Bool("update", false, "rewrite the files that scripts compare with")
@@ -110,7 +111,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(attache)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ENVOY_PATH", path)
 			env.Setenv("REPO", repo())
-			for i, port := range freePorts(9) {
+			for i, port := range envoytest.Ports(t, 9) {
 				name := "PORT"
 				if i > 0 {
 					name += strconv.Itoa(i + 1)
@@ -169,23 +170,6 @@ func repo() string {
 		panic(err)
 	}
 	return dir
-}
-
-// freePorts returns ports that were free a moment ago.
-func freePorts(n int) (ports []int) {
-	var listeners []net.Listener
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			panic(err)
-		}
-		listeners = append(listeners, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	for _, l := range listeners {
-		l.Close()
-	}
-	return ports
 }
 
 type scriptKey struct{}

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // editsFile is where the outcomes are published.
@@ -40,9 +41,12 @@ time, over HTTP/1 and HTTP/2, in plain text and over TLS, with streams of events
 (SSE) open on each of them. The test fails if a line is not true any more.
 
 There are routes without a chain, routes whose chain fails closed, and routes
-whose chain fails open. "Connections" counts those that Envoy closed, politely or
-not; "streams" those that did not reach their next event. What an edit takes away
-on purpose is said in the last column.
+whose chain fails open; the chains of two more, one of each, guard the answers: they
+mask an address that is in no event whole. "Connections" counts those that Envoy
+closed, politely or not; "streams" those that did not reach their next event. What an
+edit takes away on purpose is said in the last column. Never, in no line, is there an
+event of a guarded stream that is missing or not masked, a stream that changes its
+guard, or one that is cut and looks complete to its client.
 
 | What is done | Requests that failed | Streams that were cut | Connections that were closed | |
 |---|---|---|---|---|
@@ -51,9 +55,11 @@ on purpose is said in the last column.
 // base is the file that is edited. The comments are where edits go.
 const base = `processors:
 - {name: rules, type: system-prompt, params: {modify: true, rules: [Be brief.]}}
+- {name: hide, type: data-security, params: {modify: true, action: mask, matchers: [email]}}
 - {name: words, type: external, config: {endpoint: "http://$PROCESSOR", namespace: labs, version: 1}}
 profiles:
 - {name: chain, inputStages: [{name: s, steps: [{name: rules}, {name: words}]}]}
+- {name: guard, responseStages: [{name: s, steps: [{name: hide}]}]}
 binds:
 - port: $PORT
   listeners:
@@ -71,6 +77,14 @@ binds:
     - name: open
       matches: [{headers: [{name: x-route, value: {exact: open}}]}]
       policies: {extProc: {profile: chain, failureMode: failOpen}}
+      backends: [{host: "$A"}]
+    - name: guarded
+      matches: [{headers: [{name: x-route, value: {exact: guarded}}]}]
+      policies: {extProc: {profile: guard}}
+      backends: [{host: "$A"}]
+    - name: loosely
+      matches: [{headers: [{name: x-route, value: {exact: loosely}}]}]
+      policies: {extProc: {profile: guard, failureMode: failOpen}}
       backends: [{host: "$A"}]
     # last
 - port: $TLS
@@ -93,7 +107,7 @@ type scene struct {
 	up     [3]string // the upstreams
 	groups []*group
 
-	attaches [2]*process // replicas
+	attaches [3]*process // replicas
 	envoy    *process
 	rows     bytes.Buffer
 }
@@ -282,9 +296,31 @@ func (s *scene) connected(replica int) func() error {
 	}
 }
 
+// wordings are what the answers of each group may be: what the model says, what the
+// guard makes of it, or, where a guard fails open, either.
+var wordings = map[string][]*wording{
+	"plain": {spoken}, "closed": {spoken}, "open": {spoken}, "secure": {spoken}, "moved": {spoken},
+	"unguarded": {masked},
+	"guarded":   {masked, redacted}, "loosely": {masked, redacted, spoken},
+}
+
+// leftAlone waits until a replica gets no request any more.
+func (s *scene) leftAlone(replica int) func() error {
+	last := -1
+	return func() error {
+		m := markOf(s.groups)
+		status, err := s.status(replica)
+		s.busy(m)
+		if now := status.ExtProc.StartedStreams; err == nil && now != last {
+			last, err = now, fmt.Errorf("%d requests have come to replica %d", now, replica)
+		}
+		return err
+	}
+}
+
 // hold adds a group of clients and streams, and waits for their first rounds.
 func (s *scene) hold(name string, port int, early bool) *group {
-	g := hold(s.t, name, where{addr: "127.0.0.1:" + s.port[port], tls: port == 1, route: name}, early)
+	g := hold(s.t, name, where{addr: "127.0.0.1:" + s.port[port], tls: port == 1, route: name, reads: wordings[name]}, early)
 	s.groups = append(s.groups, g)
 	return g
 }
@@ -293,6 +329,8 @@ func (s *scene) holdAll(early bool) {
 	s.hold("plain", 0, early)
 	s.hold("closed", 0, early)
 	s.hold("open", 0, early)
+	s.hold("guarded", 0, early)
+	s.hold("loosely", 0, early)
 	s.hold("secure", 1, early)
 }
 
@@ -316,9 +354,12 @@ func (s *scene) busy(m mark, but ...string) {
 	})
 }
 
-// allowed are the groups to which something may, and must, happen.
+// allowed are the groups to which something must happen. Of those in hand, each
+// client may lose the request that it has under way, so often.
 type allowed struct {
 	failed, cut, closed []string
+	inHand              []string
+	times               int
 	note                string
 }
 
@@ -330,6 +371,12 @@ func (s *scene) step(name string, but allowed, do func()) {
 	do()
 	s.busy(markOf(s.groups), but.failed...)
 	got, failures := before.since(s.groups)
+	for _, name := range but.inHand {
+		if o := got[name]; o.failed <= but.times*requesters {
+			o.failed = 0
+			got[name] = o
+		}
+	}
 	of := func(value func(outcome) int) (groups []string) {
 		for _, name := range slices.Sorted(maps.Keys(got)) {
 			if value(got[name]) > 0 {
@@ -347,11 +394,17 @@ func (s *scene) step(name string, but allowed, do func()) {
 		{"requests failed", of(func(o outcome) int { return o.failed }), but.failed},
 		{"streams were cut", of(func(o outcome) int { return o.cut }), but.cut},
 		{"connections were closed", of(func(o outcome) int { return o.closed }), but.closed},
+		{"answers were wrong", of(func(o outcome) int { return o.wrong }), nil},
 	} {
 		if !slices.Equal(c.got, c.want) {
 			s.t.Errorf("%s: %s in the groups %q, want %q: %+v\n%s", name, c.what, c.got, c.want, got, strings.Join(failures, "\n"))
 		}
-		cells = append(cells, counted(c.got))
+		if c.what != "answers were wrong" {
+			cells = append(cells, counted(c.got))
+			if c.what == "requests failed" && len(but.inHand) > 0 {
+				cells[1] = strings.TrimPrefix(cells[1]+", ", "0, ") + counted(but.inHand) + ": those in hand"
+			}
+		}
 	}
 	s.t.Logf("%-40s %5d ms  %+v", name, time.Since(began).Milliseconds(), got)
 	fmt.Fprintf(&s.rows, "%s |\n", strings.TrimRight("| "+strings.Join(append(cells, but.note), " | "), " "))
@@ -359,7 +412,7 @@ func (s *scene) step(name string, but allowed, do func()) {
 
 // counted is a cell of the table: how many, or to whom it happens.
 func counted(groups []string) string {
-	words := map[string]string{"closed": "fail-closed", "open": "fail-open", "plain": "no chain", "secure": "TLS"}
+	words := map[string]string{"closed": "fail-closed", "open": "fail-open", "plain": "no chain", "secure": "TLS", "guarded": "guarded", "loosely": "guarded and fail-open"}
 	if len(groups) == 0 {
 		return "0"
 	}
@@ -427,7 +480,7 @@ func TestEdits(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &scene{t: t, dir: dir, text: base}
 	s.up = [3]string{modelServer(t, "a"), modelServer(t, "b"), modelServer(t, "c")}
-	for i, p := range freePorts(len(s.port)) {
+	for i, p := range envoytest.Ports(t, len(s.port)) {
 		s.port[i] = strconv.Itoa(p)
 	}
 	s.vars = strings.NewReplacer("$PORT", s.port[0], "$TLS", s.port[1], "$ADDED", s.port[2], "$MOVED", s.port[3], "$A", s.up[0], "$B", s.up[1], "$C", s.up[2], "$PROCESSOR", slowProcessor(t))
@@ -437,6 +490,7 @@ func TestEdits(t *testing.T) {
 	s.beforeTheControlPlane()
 	s.routes()
 	s.policies()
+	s.guards()
 	s.backends()
 	s.listeners()
 	s.files()
@@ -522,6 +576,60 @@ func (s *scene) policies() {
 	})
 }
 
+// guards edits what holds the streams while it holds them.
+func (s *scene) guards() {
+	const unguarded = `    - name: unguarded
+      matches: [{headers: [{name: x-route, value: {exact: unguarded}}]}]
+      policies: {extProc: {profile: guard}} # unguarded
+      backends: [{host: "$A"}]
+`
+	s.edit("    # last\n", unguarded+"    # last\n")
+	s.until("live", s.answer(0, "unguarded", 200))
+	streams := s.hold("unguarded", 0, false)
+	s.busy(markOf(s.groups))
+	streams.endRequests() // their answers change
+	s.step("a guard is edited", allowed{note: "answers in flight keep the guard that they began with"}, func() {
+		s.edit("action: mask, matchers: [email]", "action: redact, matchers: [email]")
+		s.until("live", s.says("guarded", redacted))
+	})
+	edited := s.hold("guarded", 0, false)
+	s.busy(markOf(s.groups))
+	edited.endRequests()
+	s.step("it is edited back", allowed{note: "likewise"}, func() {
+		s.edit("action: redact, matchers: [email]", "action: mask, matchers: [email]")
+		s.until("live", s.says("guarded", masked))
+	})
+	s.step("a step is added to a chain that guards", allowed{note: "likewise"}, func() {
+		s.edit("steps: [{name: hide}]", "steps: [{name: hide}, {name: none}]", "profiles:\n", "- {name: none, type: data-security, params: {modify: true, action: mask, matchers: [iban]}}\nprofiles:\n")
+		s.until("live", s.synced)
+	})
+	s.step("a guard is switched off", allowed{note: "likewise"}, func() {
+		s.edit("policies: {extProc: {profile: guard}} # unguarded", "policies: {} # unguarded")
+		s.until("live", s.says("unguarded", spoken))
+	})
+	s.step("the route of guarded streams is removed", allowed{note: "likewise"}, func() {
+		s.edit(strings.Replace(unguarded, "{extProc: {profile: guard}}", "{}", 1), "")
+		s.until("live", s.answer(0, "unguarded", 404))
+	})
+	s.release(streams)
+	s.release(edited)
+}
+
+// release ends a group.
+func (s *scene) release(g *group) {
+	g.end()
+	s.groups = slices.DeleteFunc(s.groups, func(other *group) bool { return other == g })
+}
+
+// says tells whether a new answer of a route has a wording.
+func (s *scene) says(route string, w *wording) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+		defer cancel()
+		return once(ctx, clientOf(&http.Transport{}), where{addr: "127.0.0.1:" + s.port[0], route: route, reads: []*wording{w}})
+	}
+}
+
 func (s *scene) backends() {
 	gone := strings.NewReplacer("another", "gone", "$B", "$A").Replace(anotherRoute)
 	const a, b = `backends: [{host: "$A"}] # plain`, `backends: [{host: "$B"}] # plain`
@@ -592,10 +700,9 @@ func (s *scene) listeners() {
 		s.edit(strings.Replace(addedListener, "$ADDED", "$MOVED", 1), "")
 		s.until("closed", s.refused(3))
 	})
-	moved.end()
-	s.groups = slices.DeleteFunc(s.groups, func(g *group) bool { return g == moved })
+	s.release(moved)
 	s.step("a setting of all listeners is edited (`maxBufferSize`)", allowed{
-		closed: []string{"closed", "open", "plain", "secure"},
+		closed: []string{"closed", "guarded", "loosely", "open", "plain", "secure"},
 		note:   "connections are closed politely, after an answer; streams go on, for ten minutes at most",
 	}, func() {
 		s.edit("binds:\n", "frontendPolicies: {http: {maxBufferSize: 65536}}\nbinds:\n", "    # last\n", "    # last\n"+buffered)
@@ -680,7 +787,8 @@ func (s *scene) files() {
 }
 
 func (s *scene) restarts() {
-	s.step("Attaché is killed (`kill -9`)", allowed{failed: []string{"closed"}, note: "500 on fail-closed routes until it, or a second replica, is there"}, func() {
+	closed, guarded := []string{"closed", "guarded"}, []string{"guarded", "loosely"}
+	s.step("Attaché is killed (`kill -9`)", allowed{failed: closed, inHand: guarded[1:], times: 1, cut: guarded, note: "500 on fail-closed routes until it, or a second replica, is there; " + cutNote}, func() {
 		s.attaches[0].end(syscall.SIGKILL)
 		s.until("down", s.answer(0, "closed", 500))
 	})
@@ -689,7 +797,7 @@ func (s *scene) restarts() {
 		s.t.Fatal(err)
 	}
 	defer full.Close()
-	back := s.patient("closed")
+	back := s.patient("closed", "guarded", "loosely")
 	s.step("it is started again, on a full disk", allowed{}, func() {
 		s.serve(0, 1, full, "--state", filepath.Join(s.dir, "cert.pem", "no-directory"))
 		s.until("live", s.answer(0, "closed", 200))
@@ -699,18 +807,18 @@ func (s *scene) restarts() {
 		s.edit("    # last\n", "    # last\n"+anotherRoute2)
 		s.until("live", s.answer(0, "full", 200))
 	})
-	s.step("Attaché is restarted to share its work with a second replica", allowed{failed: []string{"closed"}, note: "as when it is killed"}, func() {
+	s.step("Attaché is restarted to share its work with a second replica", allowed{failed: closed, cut: guarded, note: "as when it is killed, but guarded streams may finish within `--drain`"}, func() {
 		s.serve(1, 2, nil)
 		s.attaches[0].end(syscall.SIGTERM)
 		s.until("down", s.answer(0, "closed", 500))
 	})
-	back = s.patient("closed")
+	back = s.patient("closed", "guarded", "loosely")
 	s.serve(0, 2, nil)
 	s.until("live", s.answer(0, "closed", 200))
 	s.until("both replicas", s.synced)
 	back()
 
-	s.step("with two replicas, one after the other is killed (`kill -9`) and started again", allowed{}, func() {
+	s.step("with two replicas, one after the other is killed (`kill -9`) and started again", allowed{inHand: guarded, times: 4, cut: guarded, note: cutNote}, func() {
 		for i := range 4 {
 			s.attaches[i%2].end(syscall.SIGKILL)
 			s.busy(markOf(s.groups))
@@ -719,7 +827,7 @@ func (s *scene) restarts() {
 			s.busy(markOf(s.groups))
 		}
 	})
-	s.step("one after the other is ended (SIGTERM) and started again", allowed{}, func() {
+	s.step("one after the other is ended (SIGTERM) and started again", allowed{cut: guarded, note: "streams that a chain guards may finish within `--drain`"}, func() {
 		for i := range 2 {
 			s.attaches[i%2].end(syscall.SIGTERM)
 			s.busy(markOf(s.groups))
@@ -729,19 +837,46 @@ func (s *scene) restarts() {
 		}
 	})
 
+	// While the first is away, all that is guarded is in the hands of the others.
+	const listNote = "what is in the service stays there"
+	s.attaches[0].end(syscall.SIGTERM)
+	s.busy(markOf(s.groups))
+	s.serve(2, 3, nil)
+	s.step("the list of replicas gets longer (`--extproc-as`)", allowed{note: listNote}, func() {
+		s.serve(0, 3, nil)
+		s.until("all serve", s.connected(2))
+	})
+	s.attaches[0].end(syscall.SIGTERM)
+	s.busy(markOf(s.groups))
+	s.step("it gets shorter", allowed{note: listNote + ", with a replica that has left the list as well"}, func() {
+		s.serve(0, 2, nil)
+		s.until("the third is not asked any more", s.leftAlone(2))
+	})
+
 	s.endAll()
 	s.envoy.end(syscall.SIGKILL)
 	s.holdAll(true)
 	s.step("Envoy is killed and started again", allowed{note: "after its start; what it had in hand is lost"}, s.join)
 }
 
+// cutNote is what becomes of a guarded stream without its guard.
+const cutNote = "streams that it guards end with an error, which no client takes for the end"
+
 var anotherRoute2 = strings.Replace(anotherRoute, "another", "full", 2)
 
-// patient ends a group whose requests cannot succeed for a while, and returns
-// what starts it again.
-func (s *scene) patient(name string) (back func()) {
-	i := slices.IndexFunc(s.groups, func(g *group) bool { return g.name == name })
-	s.groups[i].end()
-	s.groups = slices.Delete(s.groups, i, i+1)
-	return func() { s.hold(name, 0, false) }
+// patient ends groups whose requests cannot succeed for a while, and returns what
+// starts them again.
+func (s *scene) patient(names ...string) (back func()) {
+	s.groups = slices.DeleteFunc(s.groups, func(g *group) bool {
+		ends := slices.Contains(names, g.name)
+		if ends {
+			g.end()
+		}
+		return ends
+	})
+	return func() {
+		for _, name := range names {
+			s.hold(name, 0, false)
+		}
+	}
 }

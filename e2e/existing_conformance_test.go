@@ -19,6 +19,7 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/attache-dev/attache/envoy/envoytest"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/extprocsvc/extproctest"
 )
@@ -292,7 +293,7 @@ func ownHome(t *testing.T, profiles []string, model string) home {
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "attache.yaml"), file)
-	ports := freePorts(2)
+	ports := envoytest.Ports(t, 2)
 	gateway := &service{log: filepath.Join(dir, "log"), process: exec.Command(attache, "run", "-f", "attache.yaml", "--envoy", envoyPath(t), "--ready-file", "ready")}
 	gateway.process.Dir = dir
 	admin := fmt.Sprintf("127.0.0.1:%d", ports[1])

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // printedBlock is an example that a command prints: its fence tells which.
@@ -102,7 +104,7 @@ func TestWalkThrough(t *testing.T) {
 			t.Errorf("there is no place for %s", key)
 		}
 	}
-	ports := freePorts(2)
+	ports := envoytest.Ports(t, 2)
 	model := fmt.Sprintf("127.0.0.1:%d", ports[1])
 	bootstrap = strings.NewReplacer("10000", fmt.Sprint(ports[0]), "8080", fmt.Sprint(ports[1])).Replace(bootstrap)
 	dir := t.TempDir()

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // Envoys that somebody else configures: attache extproc is all that we run.
@@ -179,7 +181,7 @@ func staticEnvoy(t testing.TB, model string, clusters []any, sites ...site) []st
 	}
 	var listeners []any
 	var addresses []string
-	for i, port := range freePorts(len(sites)) {
+	for i, port := range envoytest.Ports(t, len(sites)) {
 		addresses = append(addresses, fmt.Sprintf("http://127.0.0.1:%d", port))
 		s := sites[i]
 		filters := []any{s.filter, map[string]any{"name": "router", "typed_config": map[string]any{

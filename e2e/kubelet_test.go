@@ -19,6 +19,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // cluster stands in for Kubernetes: a container is a process, a volume is a
@@ -71,7 +73,7 @@ func (c *cluster) start(d *appsv1.Deployment) *pod {
 		volumes: map[string]string{}, ports: map[string]string{}, running: map[string]*daemon{},
 	}
 	c.pods = append(c.pods, p)
-	free := freePorts(6)
+	free := envoytest.Ports(c.t, 6)
 	for i, port := range []string{"3000", "15000", "15020", "15021", "18000", "18001"} {
 		p.ports[port] = strconv.Itoa(free[i])
 		if common, ok := c.ports[port]; ok {

@@ -29,6 +29,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/attache-dev/attache/envoy"
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // manifest is one file of deploy/kubernetes, by kind and name.
@@ -447,7 +448,7 @@ func TestManifestsAgree(t *testing.T) {
 // mockModel starts a model and returns what makes a configuration use it in the
 // place of the provider.
 func mockModel(t *testing.T) (old, changed string) {
-	address := "127.0.0.1:" + strconv.Itoa(freePorts(1)[0])
+	address := "127.0.0.1:" + strconv.Itoa(envoytest.Ports(t, 1)[0])
 	background(t, "mock-llm", exec.Command(attache, "mock-llm", "--addr", address))
 	return "          name: openai\n", "          name: openai\n          hostOverride: " + address + "\n"
 }
@@ -605,7 +606,9 @@ func xdsSecrets(t *testing.T) map[string]map[string]string {
 				commands = append(commands, line)
 			}
 		}
-		run := exec.Command("sh", "-e", "-c", strings.Join(commands, ""))
+		// The name of the Service is an address here.
+		text := strings.ReplaceAll(strings.Join(commands, ""), "DNS:attache", "DNS:attache,IP:127.0.0.1")
+		run := exec.Command("sh", "-e", "-c", text)
 		run.Dir = dir
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -635,7 +638,7 @@ func TestSharedManifest(t *testing.T) {
 	c := newCluster(t, m, old, changed,
 		"attache:18001", places[0].listen(t)+","+places[1].listen(t),
 		`address: "attache", port_value: 18000`, `address: "`+xdsHost+`", port_value: `+xdsPort)
-	c.ports["3000"] = strconv.Itoa(freePorts(1)[0])
+	c.ports["3000"] = strconv.Itoa(envoytest.Ports(t, 1)[0])
 	maps.Copy(c.secrets, xdsSecrets(t))
 
 	var replicas []*pod

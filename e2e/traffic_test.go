@@ -26,6 +26,34 @@ const pace = 3 * time.Millisecond
 // question is what all clients ask.
 const question = `{"model":"m","messages":[{"role":"user","content":"load"}]}`
 
+// address is what models say and guards hide.
+const address = "ada@example.org"
+
+// A wording is what three events say, again and again, and how the address reads
+// in an answer that is not streamed.
+type wording struct {
+	events  [3]string
+	address string
+}
+
+// spoken is what models say: an address that is in no event whole. The others are
+// what guards make of it.
+var (
+	spoken   = &wording{[3]string{"ask ada@exa", "mple.org, ", "not me. "}, address}
+	masked   = &wording{[3]string{"ask <EMAIL_ADDRESS>", ", ", "not me. "}, "<EMAIL_ADDRESS>"}
+	redacted = &wording{[3]string{"ask XXXXXXXXXXXXXXX", ", ", "not me. "}, "XXXXXXXXXXXXXXX"}
+)
+
+// event is the n-th, as OpenAI streams it.
+func (w *wording) event(n int) string {
+	return fmt.Sprintf(`data: {"id":"%d","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":%q}}]}`, n, w.events[n%3])
+}
+
+// answer is one that is not streamed.
+func (w *wording) answer() string {
+	return fmt.Sprintf(`{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ask %s"},"finish_reason":"stop"}]}`, w.address)
+}
+
 // modelServer is an upstream that answers as a model does, and says who it is. A
 // stream has no end: a numbered event every few milliseconds until the client
 // goes away.
@@ -46,14 +74,14 @@ func modelServer(t *testing.T, name string) (addr string) {
 		w.Header().Set("X-Note", r.Header.Get("X-Note"))
 		if !asked.Stream {
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"yes"},"finish_reason":"stop"}]}`)
+			fmt.Fprint(w, spoken.answer())
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for n := 0; ; n++ {
-			if _, err := fmt.Fprintf(w, "data: {\"n\":%d}\n\n", n); err != nil || http.NewResponseController(w).Flush() != nil {
+			if _, err := fmt.Fprintf(w, "%s\n\n", spoken.event(n)); err != nil || http.NewResponseController(w).Flush() != nil {
 				return
 			}
 			select {
@@ -90,14 +118,20 @@ func slowProcessor(t *testing.T) (addr string) {
 	return s.Listener.Addr().String()
 }
 
-// protocols are those that clients of every group speak.
+// protocols are those that clients of every group speak, each requesters/2 clients
+// and a stream.
 var protocols = []string{"HTTP/1", "HTTP/2"}
+
+const requesters = 6
 
 // where is what a group of clients asks.
 type where struct {
 	addr  string // of the listener
 	tls   bool
 	route string // its name, which is what the routes match
+	// reads are the wordings of which each answer must have one, from its
+	// beginning to its end.
+	reads []*wording
 }
 
 func (w where) request(ctx context.Context, stream bool) *http.Request {
@@ -139,7 +173,13 @@ type worker struct {
 	closed  int // connections that Envoy closed, or told to close
 	failed  int
 	failure string // the latest
+	// wrong are answers that nobody may ever get: what a guard has not hidden, an
+	// event that is missing, an end that a client takes for the end.
+	wrong int
 }
+
+// A wrong is the error of such an answer.
+type wrong struct{ error }
 
 // observed is a transport that tells when the other side wants to be left alone.
 // Go's own decisions do not count: it gives up connections when it has no time.
@@ -272,8 +312,11 @@ func once(ctx context.Context, client *http.Client, w where) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK || !json.Valid(body) {
+	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%d %s", resp.StatusCode, body)
+	}
+	if !slices.ContainsFunc(w.reads, func(r *wording) bool { return r.answer() == string(body) }) {
+		return wrong{fmt.Errorf("got the answer %s", body)}
 	}
 	return w.processed(resp)
 }
@@ -281,7 +324,7 @@ func once(ctx context.Context, client *http.Client, w where) error {
 // processed returns an error if the chain of a route was skipped that must not be.
 func (w where) processed(resp *http.Response) error {
 	if n := resp.Header.Get("X-Messages"); w.route == "closed" && n < "2" {
-		return fmt.Errorf("the chain did not run: the upstream got %s messages", n)
+		return wrong{fmt.Errorf("the chain did not run: the upstream got %s messages", n)}
 	}
 	return nil
 }
@@ -300,11 +343,14 @@ func (g *group) count(ctx context.Context, c *worker, err error, early bool) {
 	default:
 		c.failed++
 		c.failure = err.Error()
+		if errors.As(err, &wrong{}) {
+			c.wrong++
+		}
 	}
 }
 
 // listen holds a stream open, and opens it again when it was cut. Each event must
-// follow the one before it.
+// follow the one before it, in the same wording.
 func (g *group) listen(ctx context.Context, client *http.Client, c *worker, early bool) {
 	for ctx.Err() == nil {
 		g.count(ctx, c, g.stream(ctx, client, c), early)
@@ -328,13 +374,18 @@ func (g *group) stream(ctx context.Context, client *http.Client, c *worker) erro
 	if err := g.where.processed(resp); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(resp.Body)
+	lines, reads := bufio.NewScanner(resp.Body), slices.Clone(g.where.reads)
 	for n := 0; lines.Scan(); {
-		if lines.Text() == "" {
+		got := lines.Text()
+		if got == "" {
 			continue
 		}
-		if want := fmt.Sprintf(`data: {"n":%d}`, n); lines.Text() != want {
-			return fmt.Errorf("got the event %q, want %q", lines.Text(), want)
+		reads = slices.DeleteFunc(reads, func(r *wording) bool { return !strings.HasPrefix(r.event(n), got) })
+		if len(reads) == 0 {
+			return wrong{fmt.Errorf("got %q for the event %d", got, n)}
+		}
+		if got != reads[0].event(n) {
+			break // cut in the middle of an event
 		}
 		n++
 		g.mu.Lock()
@@ -344,7 +395,7 @@ func (g *group) stream(ctx context.Context, client *http.Client, c *worker) erro
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	return errors.New("the stream has ended")
+	return wrong{errors.New("the stream has ended, as if all had been said")}
 }
 
 // A mark is the counters of all workers at a moment.
@@ -374,7 +425,7 @@ func (m mark) idle(groups []*group) (waiting []string) {
 }
 
 // outcome is what has happened to a group between two marks.
-type outcome struct{ failed, cut, closed int }
+type outcome struct{ failed, cut, closed, wrong int }
 
 // since returns what has happened to each group, and the latest failures.
 func (m mark) since(groups []*group) (all map[string]outcome, failures []string) {
@@ -393,7 +444,9 @@ func (m mark) since(groups []*group) (all map[string]outcome, failures []string)
 			} else {
 				o.failed += bad
 			}
-			if closed := after.closed - before.closed; closed > 0 {
+			o.wrong += after.wrong - before.wrong
+			// That a stream was cut says already that its connection was.
+			if closed := after.closed - before.closed; closed > 0 && (!c.stream || bad == 0) {
 				failures = append(failures, fmt.Sprintf("%s: %d connections were closed", c.what, closed))
 				o.closed += closed
 			}

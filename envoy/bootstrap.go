@@ -35,6 +35,13 @@ type BootstrapOptions struct {
 	MaxConnections int // of all clients together; default 50,000
 }
 
+// What an Envoy with a certificate also has as secrets, for other connections to the
+// control plane: the certificate, and what verifies that of others.
+const (
+	CertificateSecret = "attache_certificate"
+	RootsSecret       = "attache_roots"
+)
+
 // ClientTLS names the files with which Envoy and the control plane recognise
 // each other. They are read where Envoy runs.
 type ClientTLS struct {
@@ -50,7 +57,12 @@ func Bootstrap(opts BootstrapOptions) ([]byte, error) {
 		TLS                 *tlsView
 		Admin               *address
 		MaxConnections      int
+		CertificateSecret   string
+		RootsSecret         string
 	}{
+		CertificateSecret: CertificateSecret,
+		RootsSecret:       RootsSecret,
+
 		NodeID:         orDefault(opts.NodeID, "envoy"),
 		NodeCluster:    orDefault(opts.NodeCluster, "attache"),
 		MaxConnections: orDefault(opts.MaxConnections, 50_000),

@@ -13,7 +13,7 @@ import (
 
 // Validate asks the executable whether it would accept a whole configuration:
 // a bootstrap in YAML with all resources static. The files that it names must
-// exist. The error is Envoy's, without the resources that it may quote.
+// exist. The error is a [*Refusal] if Envoy refuses it.
 func (b Binary) Validate(ctx context.Context, config []byte) error {
 	dir, err := os.MkdirTemp("", "attache-validate-")
 	if err != nil {
@@ -38,10 +38,16 @@ func (b Binary) Validate(ctx context.Context, config []byte) error {
 		return fmt.Errorf("%s: %w", b.Path, err)
 	}
 	if match := refusal.FindSubmatch(out); match != nil {
-		return errors.New(withoutResources(string(match[1])))
+		return &Refusal{withoutResources(string(match[1]))}
 	}
 	return fmt.Errorf("%s: %w", b.Path, err)
 }
+
+// A Refusal is why Envoy does not accept a configuration, in its words but without
+// the resources that it may quote.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
 
 // refusal is the line with which Envoy gives up.
 var refusal = regexp.MustCompile(`(?m)^\[critical\]\[main\] error initializing configuration '[^']*': (.*)$`)

@@ -75,7 +75,7 @@ func TestAgentgateway(t *testing.T) {
 			}
 		}
 	}
-	if st := s.Stats(); st.Errors != 0 {
+	if st := s.settled(); st.Errors != 0 {
 		t.Errorf("%+v", st)
 	}
 }

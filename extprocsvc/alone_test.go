@@ -77,8 +77,8 @@ func TestWhoseProfileRunsAlone(t *testing.T) {
 			told := strings.Count(log.String(), "level=ERROR")
 			if isError := strings.HasPrefix(c.want, "error"); isError && told != 1 || !isError && told != 0 {
 				t.Errorf("logged %d times:\n%s", told, log.String())
-			} else if isError && (!strings.Contains(log.String(), "x-attache-profile") || s.Stats().Errors != 2) {
-				t.Errorf("%+v\n%s", s.Stats(), log.String())
+			} else if isError && (!strings.Contains(log.String(), "x-attache-profile") || s.settled().Errors != 2) {
+				t.Errorf("%+v\n%s", s.settled(), log.String())
 			}
 		})
 	}

@@ -72,6 +72,13 @@ func (s *service) do(t testing.TB, f extproctest.Filter, m extproctest.Message) 
 	return out, out.String()
 }
 
+// settled is the counters when no stream is open. A client sees the end of its
+// stream a moment before the server has counted it.
+func (s *service) settled() extprocsvc.Stats {
+	until(func() bool { return s.Stats().Open == 0 })
+	return s.Stats()
+}
+
 // until waits for what the server does on its own.
 func until(done func() bool) {
 	for !done() {

@@ -46,7 +46,7 @@ func TestOnlyLookingOn(t *testing.T) {
 	if n := strings.Count(log.String(), "observability_mode"); n != 2 {
 		t.Errorf("told %d times of two chains:\n%s", n, log.String())
 	}
-	if n := s.Stats().Held; n != 0 {
+	if n := s.settled().Held; n != 0 {
 		t.Errorf("%d bytes held", n)
 	}
 }

@@ -170,8 +170,7 @@ func TestResponseStages(t *testing.T) {
 					t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
 				}
 			}
-			until(func() bool { return s.Stats().Open == 0 })
-			if st := s.Stats(); st.Held != 0 {
+			if st := s.settled(); st.Held != 0 {
 				t.Errorf("%d bytes are still held", st.Held)
 			}
 		})

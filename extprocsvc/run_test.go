@@ -457,7 +457,7 @@ func TestPanicOfTheStream(t *testing.T) {
 	if l := log.String(); !strings.Contains(l, "a stream panicked") || strings.Contains(l, "secret") {
 		t.Error(l)
 	}
-	if st := s.Stats(); st.Held != 0 || st.Errors != 1 {
+	if st := s.settled(); st.Held != 0 || st.Errors != 1 {
 		t.Errorf("%+v", st)
 	}
 }

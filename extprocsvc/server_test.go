@@ -66,7 +66,7 @@ func TestInstallAndForget(t *testing.T) {
 	ask("nobody@0", unknown)
 	ask("nobody", unknown)
 	ask("", unknown)
-	if st := server.Stats(); st.StaleRefs != 2 || st.Errors != 4 || st.Chains != 1 || st.Open != 0 || st.Started != 12 {
+	if st := s.settled(); st.StaleRefs != 2 || st.Errors != 4 || st.Chains != 1 || st.Started != 12 {
 		t.Errorf("%+v", st)
 	}
 	if n := strings.Count(log.String(), "a version of a chain that is not known"); n != 1 {
@@ -143,8 +143,7 @@ func TestConcurrently(t *testing.T) {
 		})
 	}
 	all.Wait()
-	until(func() bool { return s.Stats().Open == 0 })
-	if st := s.Stats(); st.Held != 0 || st.Errors != 0 {
+	if st := s.settled(); st.Held != 0 || st.Errors != 0 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -191,7 +191,7 @@ func TestChunksProperty(t *testing.T) {
 			t.Fatal("nothing was changed")
 		}
 	}
-	if held := s.Stats().Held; held != 0 {
+	if held := s.settled().Held; held != 0 {
 		t.Errorf("%d bytes are still held", held)
 	}
 }
@@ -272,7 +272,7 @@ func TestWhatIsRefused(t *testing.T) {
 			}
 		}
 	}
-	if st := s.Stats(); st.Held != 0 || st.Refusals == 0 || st.Rejections == 0 || st.Errors != 0 {
+	if st := s.settled(); st.Held != 0 || st.Refusals == 0 || st.Rejections == 0 || st.Errors != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -337,7 +337,7 @@ func TestPassingThrough(t *testing.T) {
 			}
 		}
 	}
-	if n := s.Stats().Held; n != 0 {
+	if n := s.settled().Held; n != 0 {
 		t.Errorf("%d bytes held", n)
 	}
 }
@@ -387,7 +387,7 @@ func TestBudget(t *testing.T) {
 	if _, got := s.do(t, duplex(s.ref(ai)), extproctest.Post(hi)); got != "the model gets "+hiSmall {
 		t.Errorf("after the budget was given back: %s", got)
 	}
-	if st := s.Stats(); st.Held != 0 || st.Errors != 1 {
+	if st := s.settled(); st.Held != 0 || st.Errors != 1 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -566,8 +566,7 @@ func TestClientGoesAway(t *testing.T) {
 		}
 	}
 	// The server notices a reset a little later.
-	until(func() bool { return s.Stats().Open == 0 })
-	if st := s.Stats(); st.Held != 0 || st.Errors != 0 {
+	if st := s.settled(); st.Held != 0 || st.Errors != 0 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -75,12 +75,7 @@ func throughEnvoy(t *testing.T, s *extprocsvc.Server, ref string, upstream http.
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l) }()
 	up := httptest.NewServer(upstream)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().(*net.TCPAddr).Port
-	free.Close()
+	port := envoytest.Ports(t, 1)[0]
 	file, log := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "log")
 	text := fmt.Sprintf(strings.NewReplacer(otherwise...).Replace(bootstrap), port, ref, up.Listener.Addr().(*net.TCPAddr).Port, l.Addr().String())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -242,8 +242,7 @@ func TestStreamedAnswers(t *testing.T) {
 					}
 				}
 			}
-			until(func() bool { return s.Stats().Open == 0 })
-			if st := s.Stats(); st.Held != 0 {
+			if st := s.settled(); st.Held != 0 {
 				t.Errorf("%d bytes are still held", st.Held)
 			}
 		})

@@ -115,9 +115,9 @@ func tlsConfig(t *config.TLS) (*tls.Config, error) {
 	if t.MinVersion == "v1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
-	if len(t.Root) > 0 {
+	if t.Root != nil {
 		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(t.Root) {
+		if !c.RootCAs.AppendCertsFromPEM(t.Root.PEM) {
 			return nil, errors.New("root holds no certificate")
 		}
 	}

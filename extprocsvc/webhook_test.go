@@ -30,9 +30,9 @@ func TestWebhookTLS(t *testing.T) {
 		tls   *config.TLS
 		works bool
 	}{
-		{"its root", &config.TLS{Root: root, Name: "example.com"}, true},
-		{"another name", &config.TLS{Root: root, Name: "example.org"}, false},
-		{"another name, which is not verified", &config.TLS{Root: root, Name: "example.org", Verification: config.VerifyIssuer}, true},
+		{"its root", &config.TLS{Root: &config.Roots{PEM: root}, Name: "example.com"}, true},
+		{"another name", &config.TLS{Root: &config.Roots{PEM: root}, Name: "example.org"}, false},
+		{"another name, which is not verified", &config.TLS{Root: &config.Roots{PEM: root}, Name: "example.org", Verification: config.VerifyIssuer}, true},
 		{"the system's roots", &config.TLS{Name: "example.com"}, false},
 		{"the system's roots, without a name", &config.TLS{Verification: config.VerifyIssuer}, false},
 		{"nothing is verified", &config.TLS{Verification: config.VerifyNothing}, true},
@@ -52,7 +52,7 @@ func TestWebhookTLS(t *testing.T) {
 		}
 		w.client.CloseIdleConnections()
 	}
-	if _, err := newWebhook(&config.Guard{Webhook: &config.WebhookGuard{Target: target, TLS: &config.TLS{Root: []byte("none")}}}); err == nil {
+	if _, err := newWebhook(&config.Guard{Webhook: &config.WebhookGuard{Target: target, TLS: &config.TLS{Root: &config.Roots{PEM: []byte("none")}}}}); err == nil {
 		t.Error("a root without certificates is accepted")
 	}
 }

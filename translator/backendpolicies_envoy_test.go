@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // clientOf is a client that speaks HTTP/1.1, or HTTP/2 without TLS.
@@ -120,7 +122,7 @@ func TestEvictionInEnvoy(t *testing.T) {
 		http.Error(w, "failing", 500)
 	}))
 	t.Cleanup(failing.Close)
-	good, gone := backend(t, "good"), freePort(t)
+	good, gone := backend(t, "good"), envoytest.Ports(t, 1)[0]
 	workload := func(uid string, port any) string {
 		return fmt.Sprintf("- {uid: %s, namespace: d, workloadIps: [127.0.0.1], services: {d/%s: {1: %v}}}\n", uid, strings.Split(uid, "-")[0], port)
 	}

@@ -87,6 +87,7 @@ func (t *translation) extProcCluster(name string, target config.Target, tls *con
 		// it, unlike those of routes. So no setting of the file reaches it: what
 		// differs in TLS is another cluster.
 		c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(DefaultMaxBody)
+		t.out.Held[name] = true
 		if tls != nil {
 			c.TransportSocket = t.upstreamTLS(&config.Backend{Path: path, Target: target, TLS: tls})
 		}

@@ -67,7 +67,7 @@ func newTestbed(t *testing.T, text string, cs chains, edits ...func(*translator.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	b := &testbed{t: t, port: freePort(t), xds: xds.NewServer(slog.New(slog.DiscardHandler)), service: &processor{}, external: &processor{}}
+	b := &testbed{t: t, port: envoytest.Ports(t, 1)[0], xds: xds.NewServer(slog.New(slog.DiscardHandler)), service: &processor{}, external: &processor{}}
 	service := serve(t, "unix", filepath.Join(dir, "service"), func(s grpc.ServiceRegistrar) { extprocv3.RegisterExternalProcessorServer(s, b.service) })
 	external := serve(t, "tcp", "127.0.0.1:0", func(s grpc.ServiceRegistrar) { extprocv3.RegisterExternalProcessorServer(s, b.external) })
 	control := serve(t, "unix", filepath.Join(dir, "xds"), b.xds.Register, xds.ServerOptions()...)
@@ -161,16 +161,6 @@ func serve(t *testing.T, network, addr string, register func(grpc.ServiceRegistr
 	go s.Serve(l)
 	t.Cleanup(s.Stop)
 	return l.Addr().String()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // backend answers with its name and what it got.

@@ -60,6 +60,7 @@ func (e *Existing) Resources(c *config.Config) (*extprocfilterv3.ExternalProcess
 		o.TrustedCA = e.TLS.Root
 	}
 	t := newTranslation(c, o)
+	t.elsewhere = true
 	if e.TLS != nil {
 		t.extProcCluster(extProcCluster, e.Service, &config.TLS{}, "")
 	}

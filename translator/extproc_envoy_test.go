@@ -1,7 +1,11 @@
 package translator_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -282,4 +286,68 @@ func TestAttributesWithoutHeadersInEnvoy(t *testing.T) {
 			t.Errorf("%s: %v, want %v", mode, got, want)
 		}
 	}
+}
+
+// The certificates that verify a server are exchanged without touching what it has
+// in hand: a stream of its answer goes on, and who connects next is verified anew.
+func TestExtProcRootsInEnvoy(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	ca.issue("server", "localhost")
+	certificate, err := tls.LoadX509KeyPair(ca.path("server.pem"), ca.path("server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := func(name string) (port string) {
+		addr := serve(t, "tcp", "127.0.0.1:0", func(s grpc.ServiceRegistrar) { extprocv3.RegisterExternalProcessorServer(s, &marker{name: name}) },
+			grpc.Creds(credentials.NewServerTLSFromCert(&certificate)))
+		_, port, _ = strings.Cut(addr, ":")
+		return port
+	}
+	goOn := make(chan struct{})
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "one")
+		w.(http.Flusher).Flush()
+		select {
+		case <-goOn:
+		case <-r.Context().Done():
+		}
+		io.WriteString(w, "two")
+	}))
+	t.Cleanup(up.Close)
+	text := fmt.Sprintf(`
+config: {dns: {lookupFamily: V4Only}}
+binds:
+- port: %%d
+  listeners:
+  - routes:
+    - {matches: [{path: {exact: /held}}], policies: {extProc: {host: "https://localhost:%[1]s", policies: {backendTLS: {root: %[3]q}}}}, backends: [{host: %[4]q}]}
+    - {matches: [{path: {exact: /late}}], policies: {extProc: {host: "https://localhost:%[2]s", policies: {backendTLS: {root: %[3]q}}}}, backends: [{host: %[4]q}]}
+`, server("m"), server("m"), ca.path("ca.pem"), up.Listener.Addr())
+	b := newTestbed(t, text, nil)
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/held", b.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	read := func(want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
+			t.Errorf("the held answer goes on with %q, %v, want %q", got, err, want)
+		}
+	}
+	read("one")
+	root, err := os.ReadFile(other.path("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ca.path("ca.pem"), root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.publish(fmt.Sprintf(text, b.port))
+	if got := b.ask(t, "GET", "", "/late", ""); got.status != 500 {
+		t.Errorf("a server of the old authority: %+v, want 500", got)
+	}
+	close(goOn)
+	read("two+m")
 }

@@ -15,6 +15,8 @@ import (
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // A recorder is a backend that remembers what it got and answers as the
@@ -152,7 +154,7 @@ func (w *witness) Process(stream extprocv3.ExternalProcessor_ProcessServer) erro
 func TestHeaderModifiersInEnvoy(t *testing.T) {
 	up := newRecorder(t)
 	seen, extProc := newWitness(t)
-	b := newTestbed(t, strings.NewReplacer("UP", up.addr, "WITNESS", extProc, "CLOSED", fmt.Sprintf("127.0.0.1:%d", freePort(t))).Replace(`
+	b := newTestbed(t, strings.NewReplacer("UP", up.addr, "WITNESS", extProc, "CLOSED", fmt.Sprintf("127.0.0.1:%d", envoytest.Ports(t, 1)[0])).Replace(`
 binds:
 - port: %d
   listeners:
@@ -433,7 +435,7 @@ binds:
 
 func TestRetryInEnvoy(t *testing.T) {
 	up := newRecorder(t)
-	closed := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	closed := fmt.Sprintf("127.0.0.1:%d", envoytest.Ports(t, 1)[0])
 	_, extProc := newWitness(t)
 	b := newTestbed(t, strings.NewReplacer("UP", up.addr, "CLOSED", closed, "EXTERNAL2", `"`+extProc+`"`).Replace(`
 binds:

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // connect returns the answer to CONNECT.
@@ -30,7 +32,7 @@ func (b *testbed) connect(t *testing.T) string {
 
 func TestGatewayErrorsInEnvoy(t *testing.T) {
 	up := newRecorder(t)
-	b := newTestbed(t, strings.NewReplacer("UP", up.addr, "CLOSED", fmt.Sprintf("127.0.0.1:%d", freePort(t))).Replace(`
+	b := newTestbed(t, strings.NewReplacer("UP", up.addr, "CLOSED", fmt.Sprintf("127.0.0.1:%d", envoytest.Ports(t, 1)[0])).Replace(`
 binds:
 - port: %d
   listeners:

@@ -43,6 +43,9 @@ const ChainMetadata = "x-attache-chain"
 // extProcCluster is our own ext_proc service.
 const extProcCluster = "attache/ext_proc"
 
+// extProcEndpoints are where it is.
+const extProcEndpoints = extProcCluster + "/endpoints"
+
 func listenerName(port uint16) string { return "listener/" + strconv.Itoa(int(port)) }
 
 // routeConfigName is what a listener asks for by RDS.
@@ -70,9 +73,10 @@ func choiceName(l *config.Listener, r *config.Route, b *config.Backend) string {
 func secretName(c *config.Credential) string      { return "secret/" + c.Ref }
 func certificateName(c *config.Credential) string { return "certificate/" + c.Ref }
 
-// serverCertificateName and clientRootsName are what a listener asks for by SDS.
+// serverCertificateName is what a listener asks for by SDS, and rootsName what
+// listeners verify clients with, and clusters their servers.
 func serverCertificateName(c *config.Certificate) string { return "certificate/" + c.Ref }
-func clientRootsName(r *config.Roots) string             { return "roots/" + r.Ref }
+func rootsName(r *config.Roots) string                   { return "roots/" + r.Ref }
 
 // tcpCluster is a backend of connections. It has nothing of HTTP, so it cannot
 // be the cluster of a backend of requests at the same address.
@@ -137,8 +141,8 @@ func tlsName(t *config.TLS) string {
 			name += "|" + list.label + ":" + strings.Join(list.words, ",")
 		}
 	}
-	if len(t.Root) > 0 {
-		name += "|ca:" + shortHash(t.Root)
+	if t.Root != nil {
+		name += "|ca:" + t.Root.Ref
 	}
 	if t.Key != nil {
 		name += "|cert:" + t.Key.Ref

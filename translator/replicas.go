@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -21,7 +23,9 @@ const (
 )
 
 // ownCluster adds the cluster of our service and returns its name. Its replicas
-// are in the order of their addresses, so that all make the same of a file.
+// are in the order of their addresses, so that all make the same of a file. Where
+// they are comes by EDS, for a cluster that is edited resets what is in our service;
+// names cannot, and stand in the cluster, as they do where Envoy asks somebody else.
 func (t *translation) ownCluster() string {
 	targets := append([]config.Target{t.opts.ExtProc}, t.opts.Replicas...)
 	slices.SortFunc(targets, func(a, b config.Target) int {
@@ -30,7 +34,19 @@ func (t *translation) ownCluster() string {
 	targets = slices.Compact(targets)
 	first := targets[max(slices.IndexFunc(targets, isName), 0)] // tells whether DNS is asked
 	name := t.extProcCluster(extProcCluster, first, nil, "")
-	t.clusters[name].LoadAssignment.Endpoints = endpoints(targets)
+	c := t.clusters[name]
+	if t.opts.ServiceTLS {
+		c.TransportSocket = serviceTLS(targets)
+	}
+	if t.elsewhere || isName(first) {
+		c.LoadAssignment.Endpoints = endpoints(targets)
+		return name
+	}
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(), ServiceName: extProcEndpoints}
+	c.LoadAssignment = nil
+	t.place(extProcEndpoints, "")
+	t.out.Endpoints = []*endpointv3.ClusterLoadAssignment{{ClusterName: extProcEndpoints, Endpoints: endpoints(targets)}}
 	return name
 }
 

@@ -22,21 +22,28 @@ func TestReplicas(t *testing.T) {
 		others []config.Target
 		want   string
 	}{
-		{own: one, want: "STATIC 10.0.0.1 false"},
-		{own: one, others: []config.Target{two, one}, want: "STATIC 10.0.0.1 10.0.0.2 true"},
-		{own: two, others: []config.Target{one}, want: "STATIC 10.0.0.1 10.0.0.2 true"},
+		{own: one, want: "EDS 10.0.0.1 false"},
+		{own: one, others: []config.Target{two, one}, want: "EDS 10.0.0.1 10.0.0.2 true"},
+		{own: two, others: []config.Target{one}, want: "EDS 10.0.0.1 10.0.0.2 true"},
 		{own: name, want: "STRICT_DNS attache.default.svc true"},
 		{own: one, others: []config.Target{name}, want: "STRICT_DNS 10.0.0.1 attache.default.svc true"},
 	} {
 		tr := &translation{
 			cfg:      &config.Config{},
 			opts:     Options{ExtProc: test.own, Replicas: test.others},
-			out:      &Resources{Places: map[string]string{}},
+			out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}},
 			clusters: map[string]*clusterv3.Cluster{},
 		}
 		c := tr.clusters[tr.ownCluster()]
 		words := []string{c.GetType().String()}
-		for _, e := range c.LoadAssignment.Endpoints[0].LbEndpoints {
+		where := c.LoadAssignment
+		if c.GetType() == clusterv3.Cluster_EDS {
+			where = tr.out.Endpoints[0]
+			if where.ClusterName != c.EdsClusterConfig.ServiceName {
+				t.Errorf("the endpoints are called %s, and the cluster asks for %s", where.ClusterName, c.EdsClusterConfig.ServiceName)
+			}
+		}
+		for _, e := range where.Endpoints[0].LbEndpoints {
 			words = append(words, e.GetEndpoint().GetAddress().GetSocketAddress().GetAddress())
 		}
 		if got := strings.Join(append(words, fmt.Sprint(tr.replicated())), " "); got != test.want {

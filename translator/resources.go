@@ -2,6 +2,7 @@ package translator
 
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -14,8 +15,12 @@ type Resources struct {
 	// them with YAML, which redacts them.
 	Secrets   []*tlsv3.Secret
 	Clusters  []*clusterv3.Cluster
+	Endpoints []*endpointv3.ClusterLoadAssignment
 	Listeners []*listenerv3.Listener
 	Routes    []*routev3.RouteConfiguration
+	// Held are the clusters on which filters have streams as long as the requests
+	// last, by name.
+	Held map[string]bool
 	// Places tells where in the file a resource comes from, by resource name:
 	// "file:line:col: path". Names are unique across types.
 	Places map[string]string

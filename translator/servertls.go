@@ -105,7 +105,7 @@ func (t *translation) downstreamTLS(s *config.ServerTLS) *corev3.TransportSocket
 	if s.ClientRoots != nil {
 		context.RequireClientCertificate = wrapperspb.Bool(true)
 		context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: t.clientRoots(s), SdsConfig: adsSource()},
+			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: t.roots(s.ClientRoots, s.Path), SdsConfig: adsSource()},
 		}
 	}
 	return &corev3.TransportSocket{
@@ -126,12 +126,12 @@ func (t *translation) serverCertificate(s *config.ServerTLS) string {
 	return name
 }
 
-// clientRoots adds what verifies the clients of a listener and returns its name.
-func (t *translation) clientRoots(s *config.ServerTLS) string {
-	name := clientRootsName(s.ClientRoots)
-	t.place(name, s.Path)
+// roots adds what verifies others and returns its name.
+func (t *translation) roots(r *config.Roots, path string) string {
+	name := rootsName(r)
+	t.place(name, path)
 	t.secrets[name] = &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-		TrustedCa: inlineBytes(s.ClientRoots.PEM),
+		TrustedCa: inlineBytes(r.PEM),
 	}}}
 	return name
 }

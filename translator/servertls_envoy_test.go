@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/envoy/envoytest"
 	"github.com/attache-dev/attache/translator"
 	"github.com/attache-dev/attache/xds"
 )
@@ -218,7 +219,7 @@ func TestHTTPSInEnvoy(t *testing.T) {
 	}
 	plain := backend(t, "plain")
 	pass := tlsBackend(t, ca, "pass.test")
-	second := freePort(t)
+	second := envoytest.Ports(t, 1)[0]
 	text := strings.NewReplacer("DIR", ca.dir, "PLAIN", plain, "PASS", pass, "SECOND", fmt.Sprint(second)).Replace(`
 binds:
 - port: %d

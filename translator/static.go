@@ -2,6 +2,7 @@ package translator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -13,6 +14,7 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // Static returns the resources as one static Envoy configuration in JSON, for
@@ -31,8 +33,17 @@ func (r *Resources) Static() ([]byte, error) {
 			TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices:        []*corev3.GrpcService{grpcService(xds)},
 		}},
+		// What our bootstrap says of regular expressions: Envoy's own limit refuses
+		// ordinary ones.
+		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+			Name: "attache",
+			LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+				"re2.max_program_size.error_level": structpb.NewNumberValue(math.MaxUint32),
+			}}},
+		}}},
 	}
 	for _, c := range r.Clusters {
+		c = r.inlineEndpoints(c)
 		bare, err := withoutCredentials(c)
 		if err != nil {
 			return nil, err
@@ -47,6 +58,19 @@ func (r *Resources) Static() ([]byte, error) {
 		b.StaticResources.Listeners = append(b.StaticResources.Listeners, inlined)
 	}
 	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+}
+
+// inlineEndpoints returns the cluster with its endpoints in it.
+func (r *Resources) inlineEndpoints(c *clusterv3.Cluster) *clusterv3.Cluster {
+	for _, e := range r.Endpoints {
+		if e.ClusterName != c.GetEdsClusterConfig().GetServiceName() {
+			continue
+		}
+		c = proto.Clone(c).(*clusterv3.Cluster)
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		c.EdsClusterConfig, c.LoadAssignment = nil, e
+	}
+	return c
 }
 
 // inlineRoutes returns the listener with its RouteConfiguration in it.

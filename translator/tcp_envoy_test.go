@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
 // byteBackend is an upstream that says its name at once, returns what it gets,
@@ -77,7 +79,7 @@ func TestTCPInEnvoy(t *testing.T) {
 	ports := make([]int, 7)
 	replace := []string{"ONE", one, "TWO", two, "SECURE", localhost(secure), "OTHER", localhost(other), "CA", ca.path("ca.pem")}
 	for i := range ports {
-		ports[i] = freePort(t)
+		ports[i] = envoytest.Ports(t, 1)[0]
 		replace = append(replace, fmt.Sprintf("P%d", i), fmt.Sprint(ports[i]))
 	}
 	newTestbed(t, strings.NewReplacer(replace...).Replace(`
@@ -138,7 +140,7 @@ func TestTLSConnectionsInEnvoy(t *testing.T) {
 	}
 	one, two := byteBackend(t, "one", nil), byteBackend(t, "two", nil)
 	behind := byteBackend(t, "behind", &tls.Config{Certificates: ca.clientConfig("behind").Certificates})
-	rest := freePort(t)
+	rest := envoytest.Ports(t, 1)[0]
 	b := newTestbed(t, strings.NewReplacer("ONE", one, "TWO", two, "BEHIND", behind, "DIR", ca.dir, "REST", fmt.Sprint(rest)).Replace(`
 binds:
 - port: %d
@@ -211,7 +213,7 @@ func TestProxyProtocolInEnvoy(t *testing.T) {
 		fmt.Fprintf(w, "for=%s", r.Header.Get("X-Forwarded-For"))
 	}))
 	t.Cleanup(seen.Close)
-	plain, secure := seen.Listener.Addr().String(), freePort(t)
+	plain, secure := seen.Listener.Addr().String(), envoytest.Ports(t, 1)[0]
 	b := newTestbed(t, strings.NewReplacer("PLAIN", plain, "DIR", ca.dir, "SECURE", fmt.Sprint(secure)).Replace(`
 binds:
 - port: %d

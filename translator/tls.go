@@ -47,8 +47,8 @@ func (t *translation) upstreamTLS(b *config.Backend) *corev3.TransportSocket {
 		socket.Sni = name
 	}
 	if b.TLS.Verification != config.VerifyNothing {
-		roots := &tlsv3.CertificateValidationContext{TrustedCa: t.trustedCA(b)}
-		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: roots}
+		roots := &tlsv3.CertificateValidationContext{}
+		t.trust(common, roots, b)
 		if b.TLS.Verification == config.VerifyName {
 			verifyName(socket, roots, name, b.TLS.SubjectAltNames)
 		}
@@ -93,14 +93,22 @@ func verifyName(socket *tlsv3.UpstreamTlsContext, roots *tlsv3.CertificateValida
 	}
 }
 
-// trustedCA is the roots that verify a backend. The system's are a file:
-// Envoy 1.40's system_root_certs verifies nothing. Those of the user are no
-// secret, and stand in the cluster.
-func (t *translation) trustedCA(b *config.Backend) *corev3.DataSource {
-	if len(b.TLS.Root) > 0 {
-		return inlineBytes(b.TLS.Root)
+// trust makes roots verify a backend, whatever else they say. The system's are a
+// file: Envoy 1.40's system_root_certs verifies nothing. Those of the user are no
+// secret, but come by SDS like one, since an edited cluster resets what filters have
+// on it.
+func (t *translation) trust(common *tlsv3.CommonTlsContext, roots *tlsv3.CertificateValidationContext, b *config.Backend) {
+	if b.TLS.Root == nil {
+		roots.TrustedCa = &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: t.opts.TrustedCA}}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: roots}
+		return
 	}
-	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: t.opts.TrustedCA}}
+	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
+		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         roots,
+			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: t.roots(b.TLS.Root, b.Path), SdsConfig: adsSource()},
+		},
+	}
 }
 
 // clientCertificate adds the secret with a backend's client certificate and

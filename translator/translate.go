@@ -25,6 +25,9 @@ type Options struct {
 	ExtProc config.Target
 	// Replicas are where it reaches others that do the same.
 	Replicas []config.Target
+	// ServiceTLS tells that our service speaks TLS, with the certificates of the
+	// Envoys' bootstraps. It is then not at a unix socket.
+	ServiceTLS bool
 	// RouteChain returns what our service does for a route, or nil.
 	RouteChain func(*config.Route) *Chain
 	// ListenerChain returns what our service does for requests that match no
@@ -85,6 +88,9 @@ type translation struct {
 	opts Options
 	errs []*config.Error
 
+	// elsewhere tells that the resources are for an Envoy that does not ask us.
+	elsewhere bool
+
 	byPort   map[uint16][]*config.Listener
 	chains   map[string]*chain
 	words    map[string]*config.Backend // that our service has for backends
@@ -115,7 +121,7 @@ func newTranslation(c *config.Config, o Options) *translation {
 		retried:  retriedBackends(c.Listeners),
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
-		out:      &Resources{Places: map[string]string{}, RoutePlaces: map[string]string{}},
+		out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}, RoutePlaces: map[string]string{}},
 	}
 	for _, l := range c.Listeners {
 		t.byPort[l.Port] = append(t.byPort[l.Port], l)

@@ -26,6 +26,7 @@ func (r *Resources) YAML() ([]byte, error) {
 		{"listeners", messages(r.Listeners)},
 		{"routes", messages(r.Routes)},
 		{"clusters", messages(r.Clusters)},
+		{"endpoints", messages(r.Endpoints)},
 		{"secrets", messages(redacted(r.Secrets))},
 	} {
 		list := make([]any, len(s.list))

@@ -26,6 +26,8 @@
 //     response are warm. If it is refused, the clusters are sent one by one.
 //   - The first wildcard subscription is answered even if there is nothing to
 //     send: Envoy's start waits for it.
+//   - Until an Envoy answers a cluster, it waits for the addresses of that cluster,
+//     but it does not ask for what it has. So they are sent again behind it.
 //   - A secret or an endpoint assignment that does not exist is reported as
 //     removed at once, or Envoy would wait for it for 15 seconds. A route table
 //     or an extension configuration is not: Envoy would take that for an
@@ -54,6 +56,9 @@
 //   - A removal waits until this Envoy has acknowledged everything that could
 //     still use the resource. After a refusal Envoy continues with its old
 //     routes, so the clusters of those routes stay.
+//
+// And a cluster stays for a while when nothing uses it any more: 30 s, and ten
+// minutes if filters may have streams on it, which Envoy resets with the cluster.
 //
 // Route tables and extension configurations are never removed by a response.
 // An Envoy which still subscribes to one that is gone is draining the listener

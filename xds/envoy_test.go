@@ -143,6 +143,35 @@ func TestEnvoyStartsWarm(t *testing.T) {
 	}
 }
 
+// Addresses may change, and the cluster that they are of, without a moment in which
+// it has none. A cluster that is edited asks for its addresses again.
+func TestEndpointsInEnvoy(t *testing.T) {
+	e := startEnvoy(t)
+	a, b := backend(t, "a", 0), backend(t, "b", 0)
+	publish := func(timeout int, addr string) {
+		t.Helper()
+		e.xds.Publish(snapshot(t, discovered("c", timeout), endpointsOf("c", addr), listener("l", "r"), table("r", "c")))
+		e.reach("acknowledged", func(st Status) bool { return len(st.Nodes) == 1 && st.Acknowledged })
+	}
+	publish(1, a)
+	l := e.listener("l")
+	stop := load(t, "http://"+l)
+	publish(1, b)
+	eventually(t, "the new address is used", func() bool { return get(t, "http://"+l) == "b " })
+	publish(2, b)
+	publish(3, a)
+	eventually(t, "both are used", func() bool { return get(t, "http://"+l) == "a " })
+	stop()
+	e.reach("synced", func(st Status) bool { return st.Synced })
+	e.restart(snapshot(t, discovered("c", 3), endpointsOf("c", a), listener("l", "r"), table("r", "c")))
+	e.reach("synced", func(st Status) bool { return len(st.Nodes) == 1 && st.Synced })
+	e.expectSent("cluster", "listener")
+
+	// What is gone takes its addresses with it.
+	e.xds.Publish(snapshot(t, cluster("s", 1, a), listener("l", "r"), table("r", "s")))
+	e.reach("synced", func(st Status) bool { return len(st.Nodes) == 1 && st.Synced })
+}
+
 // Envoy repeats what it refuses. None of that is kept.
 func TestRefusalsDoNotContainSecrets(t *testing.T) {
 	e := startEnvoy(t)

@@ -48,6 +48,21 @@ func cluster(name string, timeout int, addr ...string) *clusterv3.Cluster {
 	return c
 }
 
+// discovered makes a cluster whose addresses come by themselves.
+func discovered(name string, timeout int) *clusterv3.Cluster {
+	c := cluster(name, timeout)
+	c.LoadAssignment = nil
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads(), ServiceName: "endpoints of " + name}
+	return c
+}
+
+// endpointsOf are the addresses of a discovered cluster.
+func endpointsOf(name string, addr ...string) assignment {
+	a := cluster("endpoints of "+name, 1, addr...).LoadAssignment
+	return assignment{a}
+}
+
 func address(hostport string) *corev3.Address {
 	a, err := net.ResolveTCPAddr("tcp", hostport)
 	if err != nil {
@@ -151,6 +166,8 @@ func resources(ms ...message) *translator.Resources {
 			r.Secrets = append(r.Secrets, m)
 		case *clusterv3.Cluster:
 			r.Clusters = append(r.Clusters, m)
+		case assignment:
+			r.Endpoints = append(r.Endpoints, m.ClusterLoadAssignment)
 		case *listenerv3.Listener:
 			r.Listeners = append(r.Listeners, m)
 		case *routev3.RouteConfiguration:
@@ -201,7 +218,7 @@ func serveOn(tb testing.TB, s *Server, l net.Listener, options ...grpc.ServerOpt
 // Envoy to join.
 func newServer() *Server {
 	s := NewServer(quietLog)
-	s.grace = 0
+	s.grace, s.heldGrace = 0, 0
 	s.ExpectOne()
 	return s
 }

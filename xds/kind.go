@@ -22,7 +22,7 @@ const (
 
 // removals is the order in which resources are removed: what uses goes before
 // what is used. Extensions and routes are missing, see the package comment.
-var removals = [...]kind{listeners, endpoints, clusters, secrets}
+var removals = [...]kind{listeners, clusters, endpoints, secrets}
 
 var typeURLs = [kinds]string{
 	secrets:    resourcev3.SecretType,

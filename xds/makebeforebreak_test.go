@@ -83,8 +83,7 @@ func TestRollBack(t *testing.T) {
 	e.reach("synced", func(st Status) bool { return st.Synced && len(st.Nodes[0].Nacks) == 0 })
 }
 
-// The translator makes no endpoints and no extensions today; the protocol has
-// them all the same.
+// The translator makes no extensions today; the protocol has them all the same.
 func TestOrderOfAllKinds(t *testing.T) {
 	with := func(s *Snapshot, version string) *Snapshot {
 		for _, k := range []kind{endpoints, extensions} {
@@ -113,8 +112,46 @@ func TestOrderOfAllKinds(t *testing.T) {
 	e.unsubscribe(routes, "r")
 	e.quiet() // the draining listener still has its extension
 	e.unsubscribe(extensions, extensions.String())
-	e.take("endpoint assignment -endpoint assignment", "cluster -a", "secret -s")
+	e.take("cluster -a", "endpoint assignment -endpoint assignment", "secret -s")
 	e.reach("synced", func(st Status) bool { return st.Synced })
+}
+
+// Envoy waits for the addresses of a cluster that it is given anew, but does not ask
+// for them, on a stream of before or on a new one.
+func TestAClusterGetsItsAddressesAgain(t *testing.T) {
+	const c, addresses = "cluster +c", "endpoint assignment +endpoints of c"
+	s := newServer()
+	publish := func(timeout int) {
+		s.Publish(snapshot(t, discovered("c", timeout), endpointsOf("c", "127.0.0.1:1"), listener("l", "r"), table("r", "c")))
+	}
+	publish(1)
+	at := serve(t, s)
+	e := dial(t, s, at, "fake")
+	e.subscribe(clusters)
+	first := e.expect(c)
+	e.subscribe(endpoints, "endpoints of c")
+	second := e.expect(addresses)
+	e.quiet() // once is enough
+	e.ack(second...)
+	e.ack(first...)
+	e.quiet()
+
+	publish(2)
+	got := e.expect(c, addresses)
+	e.quiet()
+	e.ack(got[1], got[0])
+	had := map[string]string{got[1].Resources[0].Name: got[1].Resources[0].Version}
+	e.close()
+
+	e = dial(t, s, at, "fake")
+	publish(3)
+	e.subscribe(clusters)
+	first = e.expect(c)
+	e.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[endpoints], ResourceNamesSubscribe: []string{"endpoints of c"}, InitialResourceVersions: had})
+	second = e.expect(addresses)
+	e.ack(second...)
+	e.ack(first...)
+	e.quiet()
 }
 
 // What was removed and comes back is sent again, even if the removal is not
@@ -267,4 +304,50 @@ func settle(m *model) {
 		m.acknowledgeAll()
 	}
 	m.acknowledgeAll()
+}
+
+// A cluster on which filters have streams stays longer; so does one that an Envoy
+// has from a server of before, and of which nobody knows.
+func TestClustersWithStreamsLingerLonger(t *testing.T) {
+	now := time.Now()
+	of := func(names ...string) *Snapshot {
+		var ms []message
+		for _, name := range names {
+			ms = append(ms, cluster(name, 1))
+		}
+		r := resources(ms...)
+		r.Held = map[string]bool{"held": true}
+		s, err := NewSnapshot(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	m := newModel(t, &now)
+	m.session.grace, m.session.heldGrace = time.Minute, time.Hour
+	m.publish(of("a", "held"))
+	m.boot()
+	settle(m)
+	m.publish(of())
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != time.Minute {
+		t.Fatalf("got %v, %v; want to wait for a minute", r, wait)
+	}
+	now = now.Add(time.Minute)
+	m.step("cluster -a")
+	if r, wait := m.session.next(m.snap, now); r != nil || wait != 59*time.Minute {
+		t.Fatalf("got %v, %v; want to wait for the rest of an hour", r, wait)
+	}
+	now = now.Add(time.Hour)
+	m.step("cluster -held")
+
+	s := newServer()
+	s.heldGrace = time.Hour
+	s.Publish(of("a"))
+	e := dial(t, s, serve(t, s), "fake")
+	e.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[clusters], InitialResourceVersions: map[string]string{"a": of("a").find(clusters, "a").Version, "unknown": "1"}})
+	e.subscribe(listeners)
+	e.ack(e.expect("cluster", "listener")...)
+	s.Publish(of())
+	e.take("cluster -a")
+	e.quiet()
 }

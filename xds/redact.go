@@ -36,9 +36,19 @@ func redact(resource *anypb.Any, reason string) string {
 	if resource.GetTypeUrl() == typeURLs[secrets] {
 		return "refused; the reason is withheld, since it can contain the secret"
 	}
+	return unquoted(withhold(resource, reason))
+}
+
+// withhold leaves out what may be a secret of the resource.
+func withhold(resource *anypb.Any, reason string) string {
 	for _, value := range sensitive(resource) {
 		reason = strings.ReplaceAll(reason, value, withheld)
 	}
+	return reason
+}
+
+// unquoted leaves out what is quoted.
+func unquoted(reason string) string {
 	// "goo.gle/debugproto ...the message... : Proto constraint validation
 	// failed (field: rule)". Other versions of Envoy put the message behind.
 	if i := strings.LastIndex(reason, constraint); i >= 0 {

@@ -20,6 +20,10 @@ const patience = 5 * time.Second
 // finds its route before it is processed, and its cluster behind that.
 const grace = 30 * time.Second
 
+// heldGrace is how long one stays on which filters have streams: Envoy resets them
+// with the cluster, unlike those of routes. It is as long as a listener drains.
+const heldGrace = 10 * time.Minute
+
 // A Server sends the published snapshot to every Envoy that connects.
 type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
@@ -27,6 +31,8 @@ type Server struct {
 	log      *slog.Logger
 	patience time.Duration
 	grace    time.Duration
+	// heldGrace is the constant; tests have a shorter one.
+	heldGrace time.Duration
 	// These two are the constants; tests have shorter ones.
 	settleLimit, joinLimit time.Duration
 
@@ -45,7 +51,7 @@ type Server struct {
 
 // NewServer returns a server that has nothing to send yet.
 func NewServer(log *slog.Logger) *Server {
-	return &Server{log: log, patience: patience, grace: grace, settleLimit: settleLimit, joinLimit: joinLimit, streams: map[*stream]struct{}{}}
+	return &Server{log: log, patience: patience, grace: grace, heldGrace: heldGrace, settleLimit: settleLimit, joinLimit: joinLimit, streams: map[*stream]struct{}{}}
 }
 
 // Register adds the aggregated discovery service to a gRPC server.

@@ -25,6 +25,7 @@ type session struct {
 	responses map[uint64]response // not yet answered
 	patience  time.Duration       // see [session.warming]
 	grace     time.Duration       // see [session.lingering]
+	heldGrace time.Duration
 }
 
 // A subscription is the part of a session about one kind.
@@ -52,8 +53,12 @@ type entry struct {
 	acked string
 	// nonce is the response that it has not answered yet, or 0.
 	nonce uint64
+	// warms is the response with a cluster for which these addresses were made due.
+	warms uint64
 	// since is when an Envoy that had none was first sent the told version.
 	since time.Time
+	// held tells that filters of the Envoy may have streams on this cluster.
+	held bool
 	// unused is since when nothing that the Envoy has uses it; zero while
 	// something may.
 	unused time.Time
@@ -74,8 +79,8 @@ type response struct {
 	names []string
 }
 
-func newSession(patience, grace time.Duration) *session {
-	s := &session{responses: map[uint64]response{}, patience: patience, grace: grace}
+func newSession(patience, grace, heldGrace time.Duration) *session {
+	s := &session{responses: map[uint64]response{}, patience: patience, grace: grace, heldGrace: heldGrace}
 	for k := range s.types {
 		s.types[k].entries = map[string]*entry{}
 	}
@@ -140,6 +145,7 @@ func (s *session) subscribe(k kind, req *discoveryv3.DeltaDiscoveryRequest) {
 		if t.wildcard || t.entries[name] != nil {
 			e := t.entry(name)
 			e.told, e.acked, e.due = version, version, false
+			e.held = true // if it is gone, nobody knows
 		}
 	}
 }
@@ -278,6 +284,9 @@ func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDisco
 	}
 	for k := range kinds {
 		t := &s.types[k]
+		if k == endpoints {
+			s.addressAgain()
+		}
 		t.plan(k, snap)
 		if len(t.todo) == 0 && !t.unanswered {
 			continue
@@ -315,9 +324,24 @@ func (s *session) choose(snap *Snapshot, now time.Time) (*discoveryv3.DeltaDisco
 	return nil, 0
 }
 
+// addressAgain makes due the addresses of each cluster that the Envoy has not
+// answered yet: before it answers an edit it waits for them, and it does not ask
+// again for what it has.
+func (s *session) addressAgain() {
+	t := &s.types[endpoints]
+	for cluster, name := range s.snapshot.addresses {
+		c, e := s.types[clusters].entries[cluster], t.entries[name]
+		if c == nil || c.nonce == 0 || e == nil || e.warms == c.nonce {
+			continue
+		}
+		e.warms, e.due, t.planned = c.nonce, true, false
+	}
+}
+
 // lingering returns which of the clusters that are gone goes next, and how long
 // it has to stay: requests that found their route before it changed may still be
-// on their way to it, in external processing or waiting for a connection.
+// on their way to it, in external processing or waiting for a connection, and
+// filters may have streams on it.
 func (s *session) lingering(now time.Time) (next int, wait time.Duration) {
 	t := &s.types[clusters]
 	for i, name := range t.gone {
@@ -325,7 +349,11 @@ func (s *session) lingering(now time.Time) (next int, wait time.Duration) {
 		if e.unused.IsZero() {
 			e.unused = now
 		}
-		if left := s.grace - now.Sub(e.unused); i == 0 || left < wait {
+		grace := s.grace
+		if e.held {
+			grace = s.heldGrace
+		}
+		if left := grace - now.Sub(e.unused); i == 0 || left < wait {
 			next, wait = i, left
 		}
 	}
@@ -344,7 +372,7 @@ func (t *subscription) plan(k kind, snap *Snapshot) {
 			continue
 		}
 		if e != nil {
-			e.unused = time.Time{}
+			e.unused, e.held = time.Time{}, snap.held[name]
 		}
 		if e == nil || e.due || e.told != snap.find(k, name).Version {
 			t.todo = append(t.todo, name)
@@ -385,7 +413,7 @@ func (s *session) send(k kind, names []string, now time.Time) *discoveryv3.Delta
 		if e.acked == "" && e.told != item.Version {
 			e.since = now
 		}
-		e.told = item.Version
+		e.told, e.held = item.Version, s.snapshot.held[name]
 		resp.Resources = append(resp.Resources, item)
 	}
 	s.responses[s.nonce] = response{k, names}
@@ -423,9 +451,7 @@ func (s *session) mayRemove(k kind) bool {
 	// Clusters use endpoints and secrets. But an Envoy withholds its answer
 	// while any cluster warms, so clusters do not wait for each other.
 	switch t := &s.types[clusters]; k {
-	case endpoints:
-		return t.updated()
-	case secrets:
+	case endpoints, secrets:
 		return t.updated() && t.cleared()
 	default:
 		return true

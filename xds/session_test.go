@@ -33,7 +33,7 @@ type model struct {
 }
 
 func newModel(t *testing.T, now *time.Time) *model {
-	m := &model{t: t, session: newSession(patience, 0), now: now,
+	m := &model{t: t, session: newSession(patience, 0, 0), now: now,
 		drains: map[string]string{}, warming: map[string][]*discoveryv3.Resource{}}
 	for k := range m.held {
 		m.held[k] = map[string]*discoveryv3.Resource{}

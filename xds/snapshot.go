@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,6 +11,8 @@ import (
 	"maps"
 	"slices"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -30,6 +33,10 @@ type Snapshot struct {
 	// named are the route tables and extension configurations that listeners
 	// name, sorted. An Envoy runs the snapshot only when it has them.
 	named [kinds][]string
+	// addresses are the names of the assignments that clusters wait for.
+	addresses map[string]string
+	// held are the clusters on which filters have streams.
+	held map[string]bool
 	// places tells where in the file a resource comes from.
 	places map[string]string
 	// routePlaces tells it for the routes within the tables.
@@ -38,6 +45,16 @@ type Snapshot struct {
 
 // Version identifies the content of the whole snapshot.
 func (s *Snapshot) Version() string { return s.version }
+
+// Size is that of all resources, in bytes.
+func (s *Snapshot) Size() (bytes int) {
+	for _, items := range s.items {
+		for _, item := range items {
+			bytes += len(item.Resource.Value)
+		}
+	}
+	return bytes
+}
 
 // NewSnapshot checks the resources and marshals them. It has no effect on what
 // is served.
@@ -50,6 +67,7 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 	messages := [kinds][]message{
 		secrets:   asMessages(r.Secrets),
 		clusters:  asMessages(r.Clusters),
+		endpoints: asMessages(assignments(r.Endpoints)),
 		listeners: asMessages(r.Listeners),
 		routes:    asMessages(r.Routes),
 	}
@@ -58,6 +76,7 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 		return nil, err
 	}
 	s := &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces)}
+	s.addresses, s.held = addressesOf(r.Clusters), maps.Clone(r.Held)
 	whole := sha256.New()
 	for k := range kinds {
 		s.items[k] = make(map[string]*discoveryv3.Resource, len(messages[k]))
@@ -81,6 +100,31 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 type message interface {
 	proto.Message
 	GetName() string
+}
+
+func addressesOf(list []*clusterv3.Cluster) map[string]string {
+	names := map[string]string{}
+	for _, c := range list {
+		if eds := c.GetEdsClusterConfig(); overADS(eds.GetEdsConfig()) {
+			names[c.Name] = cmp.Or(eds.GetServiceName(), c.Name)
+		}
+	}
+	return names
+}
+
+// An assignment is a message whose name is in another field.
+type assignment struct {
+	*endpointv3.ClusterLoadAssignment
+}
+
+func (a assignment) GetName() string { return a.GetClusterName() }
+
+func assignments(list []*endpointv3.ClusterLoadAssignment) []assignment {
+	as := make([]assignment, len(list))
+	for i, m := range list {
+		as[i] = assignment{m}
+	}
+	return as
 }
 
 func asMessages[M message](list []M) []message {

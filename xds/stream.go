@@ -24,7 +24,7 @@ type stream struct {
 
 // DeltaAggregatedResources serves one Envoy until it or the server goes away.
 func (s *Server) DeltaAggregatedResources(conn grpc.BidiStreamingServer[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]) error {
-	st := &stream{wake: make(chan struct{}, 1), session: newSession(s.patience, s.grace)}
+	st := &stream{wake: make(chan struct{}, 1), session: newSession(s.patience, s.grace, s.heldGrace)}
 	s.connect(st)
 	defer s.disconnect(st)
 

@@ -56,6 +56,51 @@ func suspects(accepted, refused *discoveryv3.Resource, reason string, places map
 	return list
 }
 
+// Explain is for what Envoy's validate mode says about all resources at once. It
+// returns where in the file that comes from, if that is known, and what of it is
+// safe to show.
+func (s *Snapshot) Explain(reason string) (place, message string) {
+	message = reason
+	for _, items := range s.items {
+		for _, item := range items {
+			message = withhold(item.GetResource(), message)
+		}
+	}
+	return s.trace(reason), unquoted(message)
+}
+
+// trace returns the place of the only route whose longest text the reason quotes,
+// else of the resource with the longest name that it has, or nothing.
+func (s *Snapshot) trace(reason string) (place string) {
+	longest, several := 0, false
+	for _, table := range s.items[routes] {
+		for _, vh := range virtualHosts(table) {
+			for _, r := range vh.Routes {
+				at, n := s.routePlaces[r.Name], mention(r, reason)
+				switch {
+				case at == "" || n < longest || n == 0:
+				case n > longest:
+					longest, place, several = n, at, false
+				case at != place:
+					several = true
+				}
+			}
+		}
+	}
+	if place != "" && !several {
+		return place
+	}
+	longest, place = 0, ""
+	for k := range kinds {
+		for _, name := range s.names[k] {
+			if at := s.places[name]; at != "" && len(name) > longest && strings.Contains(reason, name) {
+				longest, place = len(name), at
+			}
+		}
+	}
+	return place
+}
+
 func virtualHosts(table *discoveryv3.Resource) []*routev3.VirtualHost {
 	var rc routev3.RouteConfiguration
 	if table == nil || table.GetResource().UnmarshalTo(&rc) != nil {

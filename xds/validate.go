@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/attache-dev/attache/translator"
 )
 
 // validate reports what Envoy would refuse, and the names that nobody else
@@ -215,8 +217,8 @@ func (c *check) look(m protoreflect.Message) {
 		switch {
 		case overADS(m.GetSdsConfig()):
 			c.refer(secrets, m.GetName())
-		case m.GetSdsConfig() == nil:
-			// It would name a secret of the bootstrap. We put none there, and
+		case m.GetSdsConfig() == nil && m.GetName() != translator.BootstrapCertificate && m.GetName() != translator.BootstrapRoots:
+			// It would name a secret of the bootstrap. We put no other there, and
 			// Envoy crashes when some filters miss theirs.
 			c.fail("does not say that secret %q comes over ADS", m.GetName())
 		}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/attache-dev/attache/envoy"
 	"github.com/attache-dev/attache/extprocsvc"
 	"github.com/attache-dev/attache/translator"
 )
@@ -79,6 +83,26 @@ func TestTestOnly(t *testing.T) {
 	}
 }
 
+// TestNothingIsSkipped: what a test cannot have is a failure, never a skip, which
+// nobody would see.
+func TestNothingIsSkipped(t *testing.T) {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "deps_test.go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, word := range []string{".Skip(", ".Skipf(", ".SkipNow("} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s has %s)", path, word)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func matches(patterns []string, pkg string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		return p == pkg || strings.HasSuffix(p, "/") && strings.HasPrefix(pkg, p)
@@ -94,7 +118,7 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// TestAgreements: translator and extprocsvc do not know each other, and must
+// TestAgreements: translator, extprocsvc and envoy do not know each other, and must
 // mean the same by the words that they share through Envoy.
 func TestAgreements(t *testing.T) {
 	for _, w := range []struct{ what, envoy, service string }{
@@ -104,9 +128,11 @@ func TestAgreements(t *testing.T) {
 		{"the gRPC metadata that names a profile", translator.ProfileMetadata, extprocsvc.ProfileKey},
 		{"the attribute with the name of the route", translator.RouteAttribute, extprocsvc.RouteAttribute},
 		{"the response header with the id", translator.IDHeader, extprocsvc.IDHeader},
+		{"the certificate of an Envoy's bootstrap", translator.BootstrapCertificate, envoy.CertificateSecret},
+		{"the authorities of an Envoy's bootstrap", translator.BootstrapRoots, envoy.RootsSecret},
 	} {
 		if w.envoy != w.service {
-			t.Errorf("%s is %q for Envoy and %q for the service", w.what, w.envoy, w.service)
+			t.Errorf("%s is %q and %q", w.what, w.envoy, w.service)
 		}
 	}
 }

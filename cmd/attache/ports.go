@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,42 +19,45 @@ const portPatience = 2 * time.Second
 
 // ports tells whether our Envoy can have the ports of a configuration. Envoy
 // itself shares a port in silence with another one of the same user, and each
-// gets a part of the connections.
+// gets a part of the connections. It is used by one goroutine.
 type ports struct {
 	own []address // of this process
 
-	mu sync.Mutex
 	// had are the addresses that our Envoy was given. It closes one that it gave
 	// up a moment later, so they are not looked at again.
 	had map[string]bool
 }
 
-// check returns a mistake for each port that cannot be had.
-func (p *ports) check(c *config.Config) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// take returns a mistake for each port that cannot be had, or remembers all of
+// them as our Envoy's.
+func (p *ports) take(c *config.Config) error {
+	if err := p.missing(c); err != nil {
+		return err
+	}
+	if p.had == nil {
+		p.had = map[string]bool{}
+	}
+	for _, l := range c.Listeners {
+		p.had[listensAt(c, l)] = true
+	}
+	return nil
+}
+
+// missing returns a mistake for each port that cannot be had.
+func (p *ports) missing(c *config.Config) error {
 	var mistakes *multierror.Error
-	fresh := map[string]bool{}
+	seen := map[string]bool{}
 	for _, l := range c.Listeners {
 		addr := listensAt(c, l)
-		if p.had[addr] || fresh[addr] {
+		if p.had[addr] || seen[addr] {
 			continue
 		}
-		fresh[addr] = true
+		seen[addr] = true
 		if why := p.taken(addr, l.Port); why != "" {
 			mistakes = multierror.Append(mistakes, c.Errorf(l.BindPath+".port", config.Conflict, "%s", why))
 		}
 	}
-	if err := mistakes.ErrorOrNil(); err != nil {
-		return err
-	}
-	for addr := range fresh {
-		if p.had == nil {
-			p.had = map[string]bool{}
-		}
-		p.had[addr] = true
-	}
-	return nil
+	return mistakes.ErrorOrNil()
 }
 
 // listensAt is the address of a listener as Envoy has it.
@@ -89,10 +91,10 @@ func (p *ports) taken(addr string, port uint16) string {
 	return ""
 }
 
-// wait is check with patience, for the start.
+// wait is take with patience, for the start.
 func (p *ports) wait(c *config.Config) error {
 	for deadline := time.Now().Add(portPatience); ; time.Sleep(readinessPoll) {
-		err := p.check(c)
+		err := p.take(c)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}

@@ -24,9 +24,12 @@ type app struct {
 	extproc *extprocsvc.Server
 	xds     *xds.Server
 	keep    stateFile
-	// check looks for what is wrong with an edit outside of the file; nil at the
-	// start, and where Envoy is somewhere else.
-	check func(*config.Config) error
+	// ask has our Envoy check an edit before it is published; nil where Envoy is
+	// somewhere else.
+	ask func(*built) error
+	// ports tells whether our Envoy can have those of an edit; nil at the start, and
+	// where Envoy is somewhere else.
+	ports *ports
 
 	// turn lets one at a time decide what serves: an edit, or an answer of an
 	// Envoy. good is the last that was acknowledged, nil before the first, and
@@ -34,7 +37,8 @@ type app struct {
 	turn                sync.Mutex
 	serving, good, kept *built
 	rejected            rejection
-	moved               chan struct{} // holds one token: we went back, and other files matter
+	waiting             *config.Config // refused for ports that somebody has; only follow knows it
+	moved               chan struct{}  // holds one token: we went back, and other files matter
 
 	mu    sync.Mutex
 	state state
@@ -66,8 +70,14 @@ func (a *app) apply() error {
 	src := &source{path: a.path, alone: a.alone}
 	next, err := src.build(config.Options{}, a.opts)
 	a.setNamed(src.named)
-	if err == nil && a.check != nil {
-		err = a.check(next.config)
+	a.waiting = nil
+	if err == nil && a.ask != nil {
+		err = a.ask(next)
+	}
+	if err == nil && a.ports != nil {
+		if err = a.ports.take(next.config); err != nil {
+			a.waiting = next.config
+		}
 	}
 	if err != nil {
 		a.refuse(err)
@@ -203,15 +213,31 @@ func (a *app) watched() []string {
 	return files
 }
 
-// follow applies every edit until ctx is done.
+// An edit that waits for a port looks whether it is free after portPause, then
+// after twice as long, and so on up to maxPortPause.
+const portPause, maxPortPause = 200 * time.Millisecond, 5 * time.Second
+
+// follow applies every edit until ctx is done, and one that waits for a port when
+// the port is free.
 func (a *app) follow(ctx context.Context, w watcher) {
+	pause := portPause
 	for {
 		w.Set(a.watched())
+		var again <-chan time.Time
+		if a.waiting != nil {
+			again = time.After(pause)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.Events():
+			pause = portPause
 			_ = a.apply() // reported, and kept in the state
+		case <-again:
+			pause = min(2*pause, maxPortPause)
+			if a.ports.missing(a.waiting) == nil {
+				_ = a.apply()
+			}
 		case <-a.moved:
 		}
 	}

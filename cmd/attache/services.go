@@ -46,6 +46,9 @@ type serviceFlags struct {
 	runsEnvoy           bool
 	xdsTLS              xdsTLS
 	xdsInsecure         bool
+	trustedCA           string
+	extProcTLS          bool
+	extProcInsecure     bool
 }
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -76,6 +79,11 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.BoolVar(&f.xdsInsecure, "xds-insecure", false, "let anybody who reaches the xDS service read the provider keys, where it listens beyond this machine without TLS")
 	fs.StringVar(&f.extProc, "extproc", extProcDefault, "where the ext_proc service listens, an `ADDR`"+private)
 	fs.StringVar(&f.extProcAs, "extproc-as", "", "how Envoy reaches the ext_proc service, an `ADDR`, or several with commas for replicas; default the same")
+	if !f.runsEnvoy {
+		fs.BoolVar(&f.extProcTLS, "extproc-tls", false, "speak TLS on the ext_proc connection too, with the certificates of the xDS connection")
+	}
+	fs.BoolVar(&f.extProcInsecure, "extproc-insecure", false, "let anybody who reaches the ext_proc service talk to it, where it listens beyond this machine without TLS")
+	fs.StringVar(&f.trustedCA, "trusted-ca", translator.DefaultTrustedCA, "the `FILE`, where Envoy runs, with the certificates that verify backends whose TLS names none")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
@@ -89,6 +97,12 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	}
 	if err := f.xdsTLS.check(f.xds); err != nil {
 		return fail(stderr, exitUsage, err)
+	}
+	if f.extProcTLS && !f.xdsTLS.given() {
+		return fail(stderr, exitUsage, errors.New("--extproc-tls needs --xds-cert, --xds-key and --xds-ca: its certificates are theirs"))
+	}
+	if f.extProcTLS && strings.HasPrefix(f.extProc, "unix:") {
+		return fail(stderr, exitUsage, errors.New("--extproc-tls: a unix socket has no TLS; its permissions say who may connect"))
 	}
 	f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
@@ -183,8 +197,9 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	if err != nil {
 		return fail(s.stderr, exitUsage, err)
 	}
-	if addr := addressOf(extProcListener); !loopbackOnly(addr) {
-		s.log.Warn("the ext_proc service listens beyond this machine without TLS; requests travel there as they are", "address", addr)
+	extProcTLS, err := s.extProcTLSOptions(addressOf(extProcListener))
+	if err != nil {
+		return fail(s.stderr, exitUsage, err)
 	}
 	as := s.flags.extProcAs
 	if as == "" {
@@ -196,12 +211,13 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	}
 
 	s.app = newApp(s.flags.file, s.log)
-	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:]}
+	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:], TrustedCA: s.flags.trustedCA, ServiceTLS: s.flags.extProcTLS}
 	s.app.tell = s.tell
 	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
 	s.app.xds = xds.NewServer(s.log)
 	if s.flags.runsEnvoy {
 		s.app.xds.ExpectOne()
+		s.app.ask = asking(ctx, *binary, s.log)
 	}
 	s.app.keep = stateFile{dir: s.flags.stateDir}
 	watcher, err := watch.New(s.log, watch.Options{})
@@ -222,7 +238,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 
 	xdsServer := grpc.NewServer(xdsOptions...)
 	s.app.xds.Register(xdsServer)
-	extProcServer := grpc.NewServer(s.app.extproc.ServerOptions()...)
+	extProcServer := grpc.NewServer(append(extProcTLS, s.app.extproc.ServerOptions()...)...)
 	s.app.extproc.Register(extProcServer)
 	httpServers, err := s.listenHTTP()
 	if err != nil {
@@ -235,7 +251,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 			printMistakes(s.stderr, err)
 			return exitFailure
 		}
-		s.app.check = free.check
+		s.app.ports = free
 	}
 	defer context.AfterFunc(ctx, s.leave)()
 
@@ -301,6 +317,23 @@ func (s *services) xdsOptions(addr string) ([]grpc.ServerOption, error) {
 		return nil, err
 	}
 	return append(options, m.option()...), nil
+}
+
+// extProcTLSOptions are those by which the ext_proc service at an address knows its
+// Envoys.
+func (s *services) extProcTLSOptions(addr string) ([]grpc.ServerOption, error) {
+	switch {
+	case s.flags.extProcTLS:
+		m, err := newMutualTLS(s.flags.xdsTLS, s.log)
+		if err != nil {
+			return nil, err
+		}
+		return m.option(), nil
+	case s.flags.extProcInsecure || loopbackOnly(addr):
+		return nil, nil
+	}
+	return nil, fmt.Errorf("--extproc %s can be reached from other machines, and requests travel there as they are\n"+
+		"hint: say --extproc-tls, beside --xds-cert, --xds-key and --xds-ca; or listen on 127.0.0.1 or unix:/path; or say --extproc-insecure", addr)
 }
 
 // tell reports the mistakes of a refused edit: as lines that begin with their

@@ -40,7 +40,7 @@ func validateCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	for _, file := range files {
 		b, err := (&source{path: file}).build(config.Options{AllowUnsetEnv: *allowUnset}, translator.Options{ExtProc: mustTarget(defaultExtProcAddr)})
 		if err == nil && binary != nil {
-			err = askEnvoy(ctx, *binary, file, b.resources)
+			err = askEnvoy(ctx, *binary, b)
 		}
 		bad = bad || err != nil
 		found := mistakesOf(config.Errors(err), severityError)
@@ -69,18 +69,6 @@ func validateCommand(ctx context.Context, args []string, stdout, stderr io.Write
 		fmt.Fprintln(stdout, "Configuration is valid!")
 	}
 	return exitGood
-}
-
-// askEnvoy has a real Envoy check the resources, as one static configuration.
-func askEnvoy(ctx context.Context, b envoy.Binary, file string, r *translator.Resources) error {
-	text, err := r.Static()
-	if err != nil {
-		return err
-	}
-	if err := b.Validate(ctx, text); err != nil {
-		return &config.Error{File: file, Kind: config.Refused, Msg: "Envoy refuses what this becomes: " + err.Error()}
-	}
-	return nil
 }
 
 // envoyFlag is --envoy or --envoy=PATH.
