@@ -73,7 +73,15 @@ func (c *conversion) file() *block {
 	if l.Address != "" {
 		bind.set("address", l.Address, "")
 	}
-	bind.set("listeners", []*block{newBlock().set("routes", routes, "")}, "")
+	listener := newBlock()
+	if l.TLS != nil {
+		tls := newBlock().set("cert", c.server("tls", "serverCertPath"), "").set("key", c.server("tls", "serverKeyPath"), "")
+		if l.TLS.ClientRoots != nil {
+			tls.set("root", c.server("mtls", "clientCertPath"), "")
+		}
+		listener.set("protocol", l.Protocol.String(), "").set("tls", tls, "")
+	}
+	bind.set("listeners", []*block{listener.set("routes", routes, "")}, "")
 	var profiles []*block
 	for _, p := range c.cfg.Profiles {
 		profiles = append(profiles, c.profile(p))
@@ -83,6 +91,11 @@ func (c *conversion) file() *block {
 		out.set("profiles", profiles, "")
 	}
 	return out.set("processors", c.cfg.tree.root.get("processors"), "")
+}
+
+// server is a key of a block of the server.
+func (c *conversion) server(block, key string) *node {
+	return c.cfg.tree.root.get("server").get(block).get(key)
 }
 
 func (c *conversion) route(rt *Route) *block {

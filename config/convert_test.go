@@ -73,6 +73,7 @@ var sameMeaning = cmp.Options{
 	cmpopts.IgnoreFields(Config{}, "File", "Warnings"),
 	cmpopts.IgnoreUnexported(Config{}),
 	cmpopts.IgnoreFields(Listener{}, "Path", "BindPath"),
+	cmpopts.IgnoreFields(ServerTLS{}, "Path"),
 	cmpopts.IgnoreFields(Route{}, "Path", "Services"), // see services
 	cmpopts.IgnoreFields(ExtProc{}, "Path"),
 	cmpopts.IgnoreFields(Candidate{}, "Path"),

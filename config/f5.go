@@ -28,11 +28,15 @@ func (r *resolver) resolveF5(f *f5File) {
 		r.f5ProfileServices(p)
 	}
 	l := &Listener{Path: "server", BindPath: "server", Name: "listener0"}
-	l.Address, l.Port = r.f5Server(&f.Server)
+	l.Address, l.Port = r.f5Address(f.Server.Address)
+	if l.TLS = r.f5ServerTLS(&f.Server); l.TLS != nil {
+		l.Protocol = ProtocolHTTPS
+	}
 	r.cfg.Listeners = []*Listener{l}
 	for i := range f.Routes {
 		l.Routes = append(l.Routes, r.f5Route(fmt.Sprintf("routes[%d]", i), l, &f.Routes[i]))
 	}
+	r.versionsBehindTLS()
 	r.services()
 	r.policies.unused(r, "no route uses this policy")
 	r.upstreams.unused(r, "no profile uses this service")
@@ -88,19 +92,35 @@ func (n *named[T]) unused(r *resolver, says string) {
 	}
 }
 
-func (r *resolver) f5Server(f *f5Server) (address string, port uint16) {
-	for _, s := range []struct {
-		key string
-		is  *f5Security
-	}{{"tls", f.TLS}, {"mtls", f.MTLS}} {
-		if s.is != nil && (s.is.Enabled == nil || *s.is.Enabled) {
-			r.errorf("server."+s.key, Unsupported, "encryption of the listener is not supported yet; write enabled: false, and end TLS before")
+// f5ServerTLS is how clients are spoken to; nil for in the clear.
+func (r *resolver) f5ServerTLS(f *f5Server) *ServerTLS {
+	mutual := f.MTLS != nil && (f.MTLS.Enabled == nil || *f.MTLS.Enabled)
+	if f.TLS == nil || f.TLS.Enabled != nil && !*f.TLS.Enabled {
+		if mutual {
+			r.errorf("server.mtls", Conflict, "clients have no certificates without TLS; expected tls, or enabled: false")
 		}
+		return nil
 	}
-	if f.Address == "" {
+	t := &ServerTLS{Path: "server.tls"}
+	if f.TLS.ServerCert == "" || f.TLS.ServerKey == "" {
+		r.missingf("server.tls", "expected serverCertPath and serverKeyPath")
+	} else {
+		t.Certificate = r.certificate("server.tls.serverCertPath", f.TLS.ServerCert, "server.tls.serverKeyPath", f.TLS.ServerKey)
+	}
+	switch {
+	case mutual && f.MTLS.ClientCert == "":
+		r.missingf("server.mtls", "expected clientCertPath")
+	case mutual:
+		t.ClientRoots = r.roots("server.mtls.clientCertPath", f.MTLS.ClientCert)
+	}
+	return t
+}
+
+func (r *resolver) f5Address(text string) (address string, port uint16) {
+	if text == "" {
 		return "", 0 // reported as missing
 	}
-	host, service, err := net.SplitHostPort(f.Address)
+	host, service, err := net.SplitHostPort(text)
 	n, portErr := strconv.ParseUint(service, 10, 16)
 	address, ok := listenAddress(host)
 	switch {

@@ -30,23 +30,35 @@ type f5Server struct {
 	// Address is an IP address or nothing, a colon and a port, such as :4141.
 	// Envoy: the address of the listener.
 	Address string `yaml:"address,required"`
-	// TLS is not supported yet, unless enabled is false.
-	TLS *f5Security `yaml:"tls"`
-	// MTLS is not supported yet, unless enabled is false.
-	MTLS *f5Security `yaml:"mtls"`
+	// TLS is how clients are spoken to, by TLS 1.2 at least.
+	// Default: in the clear.
+	// Envoy: a transport socket, with the certificate by SDS.
+	TLS *f5TLS `yaml:"tls"`
+	// MTLS wants a certificate from every client. It needs tls.
+	// Default: clients need none.
+	// Envoy: require_client_certificate.
+	MTLS *f5MTLS `yaml:"mtls"`
 }
 
-// f5Security is how the listener is encrypted. Only enabled: false is supported
-// so far.
-type f5Security struct {
-	// Enabled must be false.
-	// Default: true, which is not supported yet.
+// f5TLS is what the server shows to clients.
+type f5TLS struct {
+	// Enabled is false where the rest is not to count.
+	// Default: true.
 	Enabled *bool `yaml:"enabled"`
-	// ServerCert is read by nobody yet.
+	// ServerCert is a PEM file with the certificate, followed by those that lead to
+	// its root. It and the key are watched.
 	ServerCert string `yaml:"serverCertPath"`
-	// ServerKey is read by nobody yet.
+	// ServerKey is a PEM file with the private key of the certificate.
 	ServerKey string `yaml:"serverKeyPath"`
-	// ClientCert is read by nobody yet.
+}
+
+// f5MTLS is what clients have to show.
+type f5MTLS struct {
+	// Enabled is false where the rest is not to count.
+	// Default: true.
+	Enabled *bool `yaml:"enabled"`
+	// ClientCert is a PEM file with the certificates that verify clients.
+	// Envoy: trusted_ca, by SDS.
 	ClientCert string `yaml:"clientCertPath"`
 }
 

@@ -44,7 +44,7 @@ func (r *resolver) f5Service(path string, f *f5Service) *Backend {
 func (r *resolver) f5Endpoint(path string, f *f5Service, b *Backend) (encrypted bool) {
 	if f.Config.Endpoint == "" {
 		b.Target = providers["openAI"].target
-		if f.Executor != "openai" {
+		if why, known := executors[f.Executor]; known && why == "" && f.Executor != "openai" {
 			r.missingf(path, "expected the URL of the service; only openai has a default")
 		}
 		return true

@@ -58,11 +58,10 @@ func (r *resolver) serverTLS(path string, f *fileServerTLS) *ServerTLS {
 	if f.Cert == "" || f.Key == "" {
 		r.missingf(path, "expected cert and key")
 	} else {
-		t.Certificate = r.certificate(path, f.Cert, f.Key)
+		t.Certificate = r.certificate(path+".cert", f.Cert, path+".key", f.Key)
 	}
 	if f.Root != "" {
-		abs, _ := filepath.Abs(f.Root) // what fails is reported when it is read
-		t.ClientRoots = &Roots{Ref: "file:" + abs, PEM: r.certificates(path+".root", f.Root)}
+		t.ClientRoots = r.roots(path+".root", f.Root)
 	}
 	if t.MinVersion == tlsV13 && t.MaxVersion == tlsV12 {
 		r.errorf(path+".maxTLSVersion", Conflict, "lower than minTLSVersion")
@@ -78,10 +77,17 @@ func (r *resolver) serverTLS(path string, f *fileServerTLS) *ServerTLS {
 	return t
 }
 
-// certificate reads a certificate and its key, which may share a file.
-func (r *resolver) certificate(path, certName, keyName string) *Certificate {
-	cert, certPath, certOK := r.readNamed(path+".cert", certName)
-	key, keyPath, keyOK := r.readNamed(path+".key", keyName)
+// roots reads certificates that others are verified with.
+func (r *resolver) roots(at, name string) *Roots {
+	abs, _ := filepath.Abs(name) // what fails is reported when it is read
+	return &Roots{Ref: "file:" + abs, PEM: r.certificates(at, name)}
+}
+
+// certificate reads a certificate and its key, which may share a file; certAt and
+// keyAt are where they are named.
+func (r *resolver) certificate(certAt, certName, keyAt, keyName string) *Certificate {
+	cert, certPath, certOK := r.readNamed(certAt, certName)
+	key, keyPath, keyOK := r.readNamed(keyAt, keyName)
 	if !certOK || !keyOK {
 		return nil
 	}
@@ -90,29 +96,29 @@ func (r *resolver) certificate(path, certName, keyName string) *Certificate {
 	for i, block := range certificatesOf(cert) {
 		parsed, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			r.errorf(path+".cert", Invalid, "certificate %d of the file cannot be read: %s", i+1, strings.TrimPrefix(err.Error(), "x509: "))
+			r.errorf(certAt, Invalid, "certificate %d of the file cannot be read: %s", i+1, strings.TrimPrefix(err.Error(), "x509: "))
 			return nil
 		}
 		leaf = cmp.Or(leaf, parsed)
 		c.Chain = append(c.Chain, pem.EncodeToMemory(block)...)
 	}
 	if leaf == nil {
-		r.errorf(path+".cert", Invalid, "holds no certificate; expected PEM")
+		r.errorf(certAt, Invalid, "holds no certificate; expected PEM")
 		return nil
 	}
 	if _, err := tls.X509KeyPair(c.Chain, key); err != nil {
 		// The error's own text could quote bytes of the key.
-		r.errorf(path+".key", Invalid, "not the private key of cert; expected PEM, not encrypted, with the key of its first certificate")
+		r.errorf(keyAt, Invalid, "not the private key of cert; expected PEM, not encrypted, with the key of its first certificate")
 		return nil
 	}
 	if why := weakKey(leaf.PublicKey); why != "" {
-		r.errorf(path+".cert", Unsupported, "%s, which Envoy refuses; expected RSA of 2048 bits or more, ECDSA of P-256, P-384 or P-521, or Ed25519", why)
+		r.errorf(certAt, Unsupported, "%s, which Envoy refuses; expected RSA of 2048 bits or more, ECDSA of P-256, P-384 or P-521, or Ed25519", why)
 	}
 	switch now := r.opts.Now(); {
 	case now.After(leaf.NotAfter):
-		r.warnf(path+".cert", Invalid, "the certificate has expired on %s; clients will refuse it", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
+		r.warnf(certAt, Invalid, "the certificate has expired on %s; clients will refuse it", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 	case now.Before(leaf.NotBefore):
-		r.warnf(path+".cert", Invalid, "the certificate is not valid before %s; clients will refuse it", leaf.NotBefore.UTC().Format("2006-01-02 15:04 MST"))
+		r.warnf(certAt, Invalid, "the certificate is not valid before %s; clients will refuse it", leaf.NotBefore.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -212,12 +213,20 @@ func (r *reader) Close() error {
 	return nil
 }
 
+// over is the error of a call whose step is over.
+func (p *processor) over(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("processor %s did not answer in time: %w", p.id, ctx.Err())
+	}
+	return ctx.Err()
+}
+
 // exchange makes the call and reads the answer.
 func (p *processor) exchange(ctx context.Context, c *call) (reply, error) {
 	resp, err := p.client.do(ctx, func(ctx context.Context) *http.Request { return c.request(ctx, p.execute) })
 	if err != nil {
 		if ctx.Err() != nil {
-			return reply{}, ctx.Err()
+			return reply{}, p.over(ctx)
 		}
 		return reply{}, p.fail(502, reason(err))
 	}
@@ -227,7 +236,7 @@ func (p *processor) exchange(ctx context.Context, c *call) (reply, error) {
 		return r, nil
 	}
 	if ctx.Err() != nil {
-		return reply{}, ctx.Err()
+		return reply{}, p.over(ctx)
 	}
 	var protocol protocolError
 	var status statusError

@@ -233,7 +233,11 @@ func (p *processor) run(ctx context.Context, d *direction, doc, prompt *llm.Doc,
 	if r.list == nil {
 		return result, nil
 	}
-	list, ok := c.shown.restore(c.list(), doc, r.list)
+	theirs := r.list
+	if d.choices {
+		theirs = numbered(c.list(), theirs)
+	}
+	list, ok := c.shown.restore(c.list(), doc, theirs)
 	if !ok {
 		// Not the processor's fault, and not covered by a failure mode: a
 		// client could get around the processor by sending such content.

@@ -114,7 +114,7 @@ func TestFailOpen(t *testing.T) {
 	changes := serve(t, say("metadata", `{}`, "input.messages", `{"messages":[{"role":"user","content":"*****"}]}`))
 	cannotRead := serve(t, answers(400, "application/json", `{}`))
 	away := serve(t, answers(503, "text/plain", ``))
-	const list = `{"messages":[{"role":"user","content":[{"type":"text","text":"secret"}]}]}`
+	const list = `{"messages":[{"role":"user","content":[{"type":"text","text":"secret"},"and more"]}]}`
 	for endpoint, want := range map[string]string{
 		changes.URL:    "the client gets 502",
 		cannotRead.URL: "the client gets 500",

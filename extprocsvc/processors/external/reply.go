@@ -188,6 +188,9 @@ func (c *call) understand(parts map[string][]byte) (r reply, err error) {
 		metadata
 		Result json.RawMessage `json:"processor_result"` // anything
 	}
+	if !json.Valid(text) { // Python writes NaN and Infinity
+		return r, protocolError("the metadata of the reply is not JSON, which has no NaN")
+	}
 	if json.Unmarshal(text, &meta) != nil || !isObject(text) {
 		return r, protocolError("the metadata of the reply is not as expected")
 	}
@@ -218,6 +221,37 @@ func (c *call) understand(parts map[string][]byte) (r reply, err error) {
 		}
 	}
 	return r, nil
+}
+
+// clientsNeed are the members of a choice without which clients of OpenAI's API do
+// not understand it. F5's SDK before 1.2.0 leaves them out, and so does who makes a
+// choice of a message alone.
+var clientsNeed = []string{"index", "finish_reason"}
+
+// numbered returns choices with what clients need, from those in their places if
+// they lack it.
+func numbered(was, theirs []byte) []byte {
+	before, now := elements(was), elements(theirs)
+	changed := false
+	for i := range min(len(before), len(now)) {
+		var old, given map[string]json.RawMessage
+		if json.Unmarshal(before[i], &old) != nil || json.Unmarshal(now[i], &given) != nil || len(given) == 0 {
+			continue
+		}
+		head := []byte{'{'}
+		for _, key := range clientsNeed {
+			if value, ok := old[key]; ok && given[key] == nil {
+				head = slices.Concat(head, []byte(`"`+key+`":`), value, []byte{','})
+			}
+		}
+		if len(head) > 1 {
+			now[i], changed = append(head, now[i][1:]...), true
+		}
+	}
+	if !changed {
+		return theirs
+	}
+	return join(now)
 }
 
 // echoed checks that the reply is one to this call.

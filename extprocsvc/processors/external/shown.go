@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/attache-dev/attache/extprocsvc/llm"
 )
@@ -16,20 +17,34 @@ import (
 // them:
 //
 //   - a content that is a list becomes one string, its texts joined by line
-//     feeds; what is no text (images, audio) is left out;
+//     feeds. A text is every string in it that is not known for something else,
+//     such as an image;
 //   - half of a surrogate pair becomes U+FFFD, as it does for most readers;
 //   - a number outside of the range of a double becomes 0;
 //   - a choice without a message gets an empty one.
 //
 // The model gets what the client sent. Where the processor changes the list,
 // the messages that differ from what it was shown are restored if it left them
-// alone, and the change is refused if it did not.
+// alone. If it changed the content alone, and left the content as many lines as it
+// had or the list has one text, the texts of the list are changed, so that it would
+// be shown as what the processor made of it. All other changes to such messages are
+// refused.
 
 // shown tells what was simplified.
 type shown struct {
-	// touched are the indices of the messages or choices that were.
-	touched []int
+	touched []touched
 }
+
+// A touched message or choice is shown simplified.
+type touched struct {
+	index int
+	// texts are those of its content, if all that was simplified is that this is a
+	// list.
+	texts []span
+}
+
+// A span is a string, with its quotes, in a message or a choice.
+type span struct{ from, to int }
 
 // show simplifies the list that begins at b[at:] and ends with b: valid JSON,
 // as a Doc has it. Nearly everything is done in place, as what is put in is
@@ -37,14 +52,18 @@ type shown struct {
 func show(b []byte, at int, choices bool) ([]byte, shown) {
 	w := walk{b: b, i: at}
 	w.items('[', ']', func() {
-		w.dirty = false
+		w.from, w.dirty, w.joined, w.texts = w.i, false, false, nil
 		if choices {
 			w.choice()
 		} else {
 			w.message()
 		}
-		if w.dirty {
-			w.touched = append(w.touched, w.n)
+		if w.dirty || w.joined {
+			t := touched{index: w.n}
+			if !w.dirty {
+				t.texts = w.texts
+			}
+			w.touched = append(w.touched, t)
 		}
 		w.n++
 	})
@@ -63,18 +82,20 @@ func show(b []byte, at int, choices bool) ([]byte, shown) {
 	return append(out, b[from:]...), shown{w.touched}
 }
 
-const emptyMessage = `"message":{"role":"assistant","content":null}`
+const emptyMessage = `"message":{"role":"assistant","content":""}`
 
 // A walk goes over valid JSON once and simplifies it.
 type walk struct {
 	b []byte
 	i int
-	// n counts the elements of the list, and dirty tells that the present one
-	// was changed.
-	n       int
-	dirty   bool
-	touched []int
-	missing []int // where choices begin that lack a message
+	// n counts the elements of the list. The present one begins at from; joined
+	// tells that its content was a list, with these texts, and dirty that something
+	// else in it was changed.
+	n, from       int
+	joined, dirty bool
+	texts         []span
+	touched       []touched
+	missing       []int // where choices begin that lack a message
 }
 
 func skipSpace(b []byte, i int) int {
@@ -148,11 +169,16 @@ func (w *walk) message() {
 	})
 }
 
+// notText are the members of a part that are known to hold no text.
+var notText = map[string]bool{
+	"type": true, "image_url": true, "video_url": true, "input_audio": true,
+	"file_data": true, "file_id": true, "cache_control": true,
+}
+
 // join makes one string of the texts in a list of parts. Between two texts lie
 // at least three bytes, and a line feed takes two, so what is written stays
 // behind what is read.
 func (w *walk) join() {
-	w.dirty = true
 	at := w.i
 	to := at
 	put := func() {
@@ -164,30 +190,32 @@ func (w *walk) join() {
 		}
 		to++
 	}
-	any := false
-	text := func() {
-		raw := w.text()
-		put()
-		any = true
-		to += copy(w.b[to:], raw)
-	}
-	w.items('[', ']', func() {
+	var texts func()
+	texts = func() {
 		switch w.b[w.i] {
 		case '"':
-			text()
+			from := w.i - w.from
+			raw := w.text()
+			w.texts = append(w.texts, span{from, w.i - w.from})
+			put()
+			to += copy(w.b[to:], raw)
 		case '{':
 			w.members(func(key []byte) {
-				if string(key) == "text" && w.b[w.i] == '"' {
-					text()
-				} else {
+				if notText[string(key)] {
 					w.value()
+				} else {
+					texts()
 				}
 			})
+		case '[':
+			w.items('[', ']', texts)
 		default:
 			w.value()
 		}
-	})
-	if !any {
+	}
+	texts()
+	w.joined = true
+	if w.texts == nil {
 		put()
 	}
 	w.b[to] = '"'
@@ -301,18 +329,20 @@ func (s shown) restore(sent []byte, doc *llm.Doc, theirs []byte) (list []byte, o
 		return theirs, true
 	}
 	was, seen, now := elements(doc.AppendList(nil)), elements(sent), elements(theirs)
-	same := make([]bool, len(now)) // that element is the shown one
 	if len(now) == len(seen) {
+		same := make([]bool, len(now)) // that element is the shown one
 		for i := range now {
 			same[i] = equal(seen[i], now[i])
 		}
-		for _, i := range s.touched {
-			if !same[i] {
-				return nil, false
-			}
-		}
 		if !slices.Contains(same, false) {
 			return nil, true
+		}
+		for _, t := range s.touched {
+			if i := t.index; !same[i] {
+				if now[i], ok = t.carry(was[i], seen[i], now[i]); !ok {
+					return nil, false
+				}
+			}
 		}
 		for i := range now {
 			if same[i] {
@@ -334,14 +364,49 @@ func (s shown) restore(sent []byte, doc *llm.Doc, theirs []byte) (list []byte, o
 	if head+tail > short {
 		return nil, false
 	}
-	for _, i := range s.touched {
-		if i >= head && i < len(seen)-tail {
+	for _, t := range s.touched {
+		if t.index >= head && t.index < len(seen)-tail {
 			return nil, false
 		}
 	}
 	copy(now[:head], was)
 	copy(now[len(now)-tail:], was[len(was)-tail:])
 	return join(now), true
+}
+
+// carry returns what was there with the texts that the processor made of those it
+// saw, if that is all it changed. As they were joined by line feeds, it tells them
+// apart by their numbers of lines.
+func (t touched) carry(was, seen, now []byte) (element []byte, ok bool) {
+	before, after := meaning(seen), meaning(now)
+	text, ok := takeContent(after).(string)
+	takeContent(before)
+	if !ok || !same(before, after) || len(t.texts) == 0 {
+		return nil, false
+	}
+	lines, done := strings.Split(text, "\n"), 0
+	for _, s := range t.texts {
+		n := 1 + bytes.Count(llm.AppendUnquoted(nil, was[s.from+1:s.to-1]), []byte("\n"))
+		if len(t.texts) == 1 {
+			n = len(lines)
+		} else if n > len(lines) {
+			return nil, false
+		}
+		element = llm.AppendQuoted(append(element, was[done:s.from]...), strings.Join(lines[:n], "\n"))
+		lines, done = lines[n:], s.to
+	}
+	return append(element, was[done:]...), len(lines) == 0
+}
+
+// takeContent removes the content of a message, or of the one in a choice.
+func takeContent(v any) (content any) {
+	m, _ := v.(map[string]any)
+	if inner, ok := m["message"].(map[string]any); ok {
+		m = inner
+	}
+	content = m["content"]
+	delete(m, "content")
+	return content
 }
 
 func join(elements [][]byte) []byte {

@@ -77,6 +77,9 @@ class Result:
         self.prompt, self.response = prompt, response
         self.code, self.detail, self.result = code, detail, result
 
+    def __bool__(self):
+        return any((self.tags, self.prompt, self.response, self.code, self.result))
+
 
 class Failure(Exception):
     def __init__(self, status, detail, messages=None):
@@ -91,6 +94,14 @@ def complaints(error):
         where = ",".join(str(part) for part in e["loc"])
         told.append(f"{e['msg']}: {where}" if where else e["msg"])
     return told
+
+
+def parse(name, text, complaint):
+    """Reads JSON. What came without a file name is told more about."""
+    try:
+        return json.loads(text)
+    except ValueError as e:
+        raise Failure(400, f"Unable to parse JSON field [{name}]: {e}" if isinstance(text, str) else complaint) from e
 
 
 def as_json(body, status=200):
@@ -110,6 +121,10 @@ class Processor:
     @property
     def path(self):
         return f"{self.namespace.lower()}/{self.name.lower()}"
+
+    @property
+    def id(self):
+        return f"{self.namespace}:{self.name}"
 
     def run(self, params, prompt, response, metadata):
         raise NotImplementedError
@@ -162,14 +177,16 @@ class Processor:
         backwards = self.check(parts)
         params = self.read_params(parts.get(PARAMS[backwards]))
         metadata = self.read_metadata(parts["metadata"])
-        prompt = self.read(Prompt, parts.get(PROMPT), "invalid prompt field submitted")
-        response = self.read(Answer, parts.get(CHOICES), "invalid response field submitted")
+        prompt = self.read(Prompt, PROMPT, parts, "invalid prompt field submitted")
+        response = self.read(Answer, CHOICES, parts, "invalid response field submitted")
         try:
             before = [m and m.model_dump_json() for m in (prompt, response)]
             result = self.run(params, prompt, response, metadata)
-            return self.reply(params, metadata, result, before)
+            if result is not None:
+                return self.reply(params, metadata, result, before)
         except Exception as e:
             raise Failure(500, "problem executing processor implementation") from e
+        raise Failure(500, f"Processor[{self.id}] process() method returned None")
 
     def check(self, parts):
         if "metadata" not in parts:
@@ -199,29 +216,24 @@ class Processor:
 
     @staticmethod
     def read_metadata(text):
-        try:
-            metadata = json.loads(text)
-        except ValueError as e:
-            raise Failure(400, "invalid metadata submitted") from e
+        metadata = parse("metadata", text, "invalid metadata submitted")
         if not isinstance(metadata, dict):
             raise Failure(400, "metadata must be a JSON object")
         return metadata
 
     @staticmethod
-    def read(model, text, complaint):
-        if text is None:
+    def read(model, name, parts, complaint):
+        if name not in parts:
             return None
         try:
-            return model.model_validate(json.loads(text))
+            return model.model_validate(parse(name, parts[name], complaint))
         except pydantic.ValidationError as e:
             raise Failure(400, complaint, complaints(e)) from e
-        except ValueError as e:
-            raise Failure(400, complaint) from e
 
     def reply(self, params, metadata, result, before):
-        if result is None:
+        if not result:
             return Response(status_code=204)
-        meta = {"processor_id": f"{self.namespace}:{self.name}", "processor_version": self.version}
+        meta = {"processor_id": self.id, "processor_version": self.version}
         meta.update({k: metadata[k] for k in ("request_id", "step_id") if k in metadata})
         parts = {}
         if result.code and not params.reject:
@@ -233,7 +245,7 @@ class Processor:
         if result.code:
             reject = {"code": result.code, "detail": result.detail, "processor_result": result.result}
             parts["reject"] = json.dumps(reject, ensure_ascii=False, separators=(",", ":"))
-        if result.tags and params.annotate:
+        if result.tags and (params.annotate or result.code):
             meta["tags"] = result.tags
         if result.result is not None:
             meta["processor_result"] = result.result
@@ -260,7 +272,7 @@ class Nothing(Processor):
     required, optional = (), (PROMPT, CHOICES)
 
     def run(self, params, prompt, response, metadata):
-        return None
+        return Result()
 
 
 class Annotator(Processor):
@@ -324,6 +336,15 @@ class ResponseModifier(Processor):
         return Result(response=changed)
 
 
+class Rewriter(Processor):
+    """Answers in place of the model, with nothing but messages."""
+
+    required = (CHOICES,)
+
+    def run(self, params, prompt, response, metadata):
+        return Result(response=Answer(choices=[Choice(message=Message(content="new", role="assistant")) for _ in response.choices]))
+
+
 class Comparer(Processor):
     """Needs the prompt beside the response."""
 
@@ -345,6 +366,13 @@ class Demanding(Processor):
         return Result(tags={"params": [f"{params.must} {params.threshold} {len(params.rules)}"]})
 
 
+class Silent(Processor):
+    """Forgets to say anything."""
+
+    def run(self, params, prompt, response, metadata):
+        return None
+
+
 class Broken(Processor):
     """Fails, as code does."""
 
@@ -358,8 +386,10 @@ PROCESSORS = [
     Modifier("Modifier"),
     Rejecter("Rejecter"),
     ResponseModifier("Louder"),
+    Rewriter("Rewriter"),
     Comparer("Comparer"),
     Demanding("Demanding"),
+    Silent("Silent"),
     Broken("Broken"),
 ]
 
@@ -368,7 +398,7 @@ async def info(request):
     listed = []
     for p in PROCESSORS:
         listed.append({
-            "name": p.name, "namespace": p.namespace, "id": f"{p.namespace}:{p.name}",
+            "name": p.name, "namespace": p.namespace, "id": p.id,
             "available_versions": [p.version], "latest_version": p.version,
             "execute_path": f"/execute/{p.path}", "signature_path": f"/signature/{p.path}",
         })
