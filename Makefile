@@ -37,7 +37,7 @@ bench: envoy ## Run the benchmarks; BENCHTIME=1s
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 .PHONY: bench-scale
-bench-scale: build envoy ## Measure up to 10,000 routes and 50 Envoys, in five minutes; rewrite docs/scale.md
+bench-scale: build envoy ## Measure up to 10,000 routes and 50 Envoys, for some minutes; rewrite docs/scale.md
 	$(GO) run ./bench/scale -out bench/results/scale-$$(date -u +%F).json -doc docs/scale.md
 
 .PHONY: fuzz

@@ -4,7 +4,7 @@
 // the new one. A second series has many Envoys, simulated, that take one
 // configuration.
 //
-//	make bench-scale                          every size; about ten minutes
+//	make bench-scale                          every size; some minutes
 //	go run ./bench/scale -routes 10,100       some of them
 //	go run ./bench/scale -doc docs/scale.md -render bench/results/scale.json
 //
