@@ -8,7 +8,7 @@ BENCHTIME ?= 1s
 
 .PHONY: help
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build envoy ## Start everything on this machine, with a mock model, and print the curl to try
@@ -39,6 +39,10 @@ bench: envoy ## Run the benchmarks; BENCHTIME=1s
 .PHONY: bench-scale
 bench-scale: build envoy ## Measure up to 10,000 routes and 50 Envoys, for some minutes; rewrite docs/scale.md
 	$(GO) run ./bench/scale -out bench/results/scale-$$(date -u +%F).json -doc docs/scale.md
+
+.PHONY: bench-streams
+bench-streams: build envoy ## Many streams at a time; writes bench/results/streams.json and its table
+	$(GO) run ./bench/streams -out bench/results/streams.json -doc docs/existing-envoy.md
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME=20s

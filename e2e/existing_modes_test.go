@@ -61,7 +61,7 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 	const (
 		full    = "FULL_DUPLEX_STREAMED"
 		sees    = "response_header SEND, "
-		hidden  = "500 the gateway cannot read this request's body: its ext_proc filter has "
+		hidden  = "500 the gateway is not shown what it has to read: its ext_proc filter has "
 		allowed = "allow_mode_override"
 	)
 	loop := http.Header{"X-Loop": {"1"}}
@@ -111,6 +111,10 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 		{profile: "watched", mode: sees + "request_body BUFFERED, response_body BUFFERED_PARTIAL", want: hidden + "response_body_mode BUFFERED_PARTIAL"},
 		{profile: "watched", mode: sees + "request_body BUFFERED, response_body NONE", want: hidden + "response_body_mode NONE"},
 		{profile: "watched", mode: "response_header SKIP, request_body BUFFERED, response_body BUFFERED", want: "unexpected EOF"}, // its headers have left
+
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body BUFFERED", want: "unexpected EOF"},
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body STREAMED", want: "unexpected EOF"},
+		{profile: "watched", mode: "request_header SKIP, request_body NONE, response_header SKIP, response_body " + full, want: "unexpected EOF"},
 
 		// A chain that needs no body decides wherever it is asked first.
 		{profile: "closed", mode: "request_body NONE", want: "422 Not here"},

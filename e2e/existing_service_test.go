@@ -24,10 +24,12 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // An authority signs certificates for 127.0.0.1.
@@ -284,6 +286,7 @@ func TestExtProcUsage(t *testing.T) {
 		{2, "--tls-cert /nowhere --tls-key /nowhere", "--tls-cert /nowhere"},
 		{2, "--assume-body-mode none", "expected buffered or fullDuplexStreamed"},
 		{2, "--max-streams 0", "at least 1"},
+		{2, "--max-held 0", "at least 1"},
 		{2, "--print-filter nginx", "expected envoy, istio, envoy-gateway or agentgateway"},
 		{2, "--print-filter envoy --extproc 0.0.0.0:1", "--extproc-as tells where it is reached"},
 		{2, "--print-filter envoy --tls-cert x --tls-key y --extproc unix:/x", "a socket has no name"},
@@ -335,4 +338,93 @@ func TestExtProcFailureModes(t *testing.T) {
 	}
 	_ = s.process.Wait()
 	want("it is gone", "200 "+asked, "500")
+}
+
+// At a limit requests are refused, and told of, and all is well again when there is
+// room.
+func TestExtProcLimits(t *testing.T) {
+	s := extProcService(t, existingFile, "--max-streams", "1", "--max-held", "1000")
+	var sites []site
+	var clusters []any
+	for _, profile := range []string{"brief", "open"} {
+		doc, _ := printed(t, "envoy", existingFile, "--profile", profile, "--extproc", s.addresses["extproc"])
+		sites = append(sites, site{filter: doc["http_filters"].([]any)[0]})
+		clusters = doc["clusters"].([]any)
+	}
+	at := staticEnvoy(t, echoModel(t), clusters, sites...)
+	status := func(key string) float64 {
+		var report struct{ ExtProc map[string]float64 }
+		if err := json.Unmarshal([]byte(run(t, 0, "status", "--json", "--admin", s.addresses["admin"])), &report); err != nil {
+			t.Fatal(err)
+		}
+		return report.ExtProc[key]
+	}
+
+	large := `{"messages":[{"role":"user","content":"` + strings.Repeat("a", 1000) + `"}]}`
+	if got := ask(t, at[0], large, nil); got != "503 too many request bodies are being held; try again later" {
+		t.Error(got)
+	}
+	if n := status("overloaded"); n != 1 {
+		t.Errorf("overloaded: %v", n)
+	}
+
+	body, rest := io.Pipe()
+	answered := make(chan string)
+	go func() {
+		resp, err := http.Post(at[0]+"/", "application/json", body)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.Status
+	}()
+	if _, err := io.WriteString(rest, asked[:10]); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "a request in hand", func() bool { return status("openStreams") == 1 })
+	if got := ask(t, at[0], asked, nil); !strings.HasPrefix(got, "500 ") {
+		t.Errorf("closed: %s", got)
+	}
+	if got := ask(t, at[1], asked, nil); got != "200 "+asked {
+		t.Errorf("open: %s", got)
+	}
+	if n := status("crowded"); n != 2 {
+		t.Errorf("crowded: %v", n)
+	}
+	if _, err := io.WriteString(rest, asked[10:]); err != nil {
+		t.Fatal(err)
+	}
+	rest.Close()
+	if got := <-answered; got != "200 OK" {
+		t.Errorf("the request in hand: %s", got)
+	}
+	wait(t, "room again", func() bool { return ask(t, at[0], asked, nil) == "200 "+told })
+	log := s.text(t)
+	for _, want := range []string{
+		`level=WARN msg="the bodies that are held are as large together as they may be; requests are answered with 503" limit=1000 set="--max-held, or more replicas"`,
+		`level=WARN msg="as many requests are in hand as there may be; the failure mode of the filter answers more" limit=1 set="--max-streams, or more replicas"`,
+	} {
+		if strings.Count(log, want) != 1 {
+			t.Errorf("the log has not once %s", want)
+		}
+	}
+}
+
+// The port tells whether it serves, and nobody what it is made of.
+func TestExtProcHasNoReflection(t *testing.T) {
+	s := extProcService(t, existingFile)
+	if got := healthOf(t, s.addresses["extproc"], insecure.NewCredentials()); got != "SERVING" {
+		t.Errorf("health: %s", got)
+	}
+	conn := dial(t, s.addresses["extproc"], insecure.NewCredentials())
+	for _, version := range []string{"v1", "v1alpha"} {
+		rpc, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/grpc.reflection."+version+".ServerReflection/ServerReflectionInfo")
+		if err == nil {
+			err = rpc.RecvMsg(&healthv1.HealthCheckResponse{})
+		}
+		if status.Code(err) != codes.Unimplemented {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
 }

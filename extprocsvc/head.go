@@ -20,6 +20,8 @@ type head struct {
 	// encoded tells that the body has a content-encoding.
 	encoded bool
 	headers []*corev3.HeaderValue
+	// size is that of all names and values, in bytes.
+	size int
 	// pseudoLast tells that a pseudo header follows an ordinary one: the peer
 	// is agentgateway, not Envoy.
 	pseudoLast bool
@@ -34,10 +36,16 @@ func readHead(headers []*corev3.HeaderValue) head {
 		if len(key) > 0 && key[0] == ':' && i > 0 && !strings.HasPrefix(headers[i-1].GetKey(), ":") {
 			h.pseudoLast = true
 		}
-		h.read(key, valueOf(kv))
+		value := valueOf(kv)
+		h.size += len(key) + len(value)
+		h.read(key, value)
 	}
 	return h
 }
+
+// maxHead bounds the headers of a message, in bytes. They are kept for as long
+// as the stream is open. Envoy's own limit is 60 KiB by default.
+const maxHead = 1 << 20
 
 // valueOf is the value of a header. Envoy fills raw_value; agentgateway value,
 // for pseudo headers. Both send the names in lower case.
@@ -133,19 +141,4 @@ func decimal(s string) int64 {
 // expectsBody are the methods that make no sense to a chain without a body.
 func expectsBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
-}
-
-// join appends a chunk to a body, growing the room to what content-length
-// promises, but never to more than prealloc on its word alone.
-func join(body, chunk []byte, promised int64) []byte {
-	const prealloc = 1 << 20
-	need := len(body) + len(chunk)
-	if need > cap(body) {
-		room := max(need, 2*cap(body), int(min(promised, prealloc)))
-		if int64(need) <= promised {
-			room = min(room, int(promised))
-		}
-		body = append(make([]byte, 0, room), body...)
-	}
-	return append(body, chunk...)
 }

@@ -32,29 +32,3 @@ func TestContentLengthProperty(t *testing.T) {
 		}
 	}
 }
-
-func TestJoinStaysWithinWhatIsPromised(t *testing.T) {
-	rng := rand.New(rand.NewPCG(4, 4))
-	for range 300 {
-		n := rng.IntN(4 << 20)
-		promised := int64([]int{-1, n, n / 2, 1 << 40}[rng.IntN(4)])
-		var body []byte
-		for len(body) < n {
-			chunk := make([]byte, min(n-len(body), 1+rng.IntN(64<<10)))
-			if body == nil {
-				body = chunk
-				continue
-			}
-			body = join(body, chunk, promised)
-			if room := max(2*len(body), 1<<20); cap(body) > room {
-				t.Fatalf("%d bytes of room for %d, promised %d", cap(body), len(body), promised)
-			}
-			if promised == int64(n) && cap(body) > max(n, len(chunk)) {
-				t.Fatalf("%d bytes of room for a body of %d", cap(body), n)
-			}
-		}
-		if len(body) != n {
-			t.Fatalf("%d bytes of %d", len(body), n)
-		}
-	}
-}

@@ -83,8 +83,7 @@ func (s *stream) beginsWithResponse(m *extprocv3.HttpHeaders) (done bool, err er
 // misconfiguration is a refusal that tells the client's owner which mode of the
 // filter keeps us from reading.
 func misconfiguration(mode string) *refusal {
-	r := *unreadable
-	r.message += ": its ext_proc filter has " + mode
+	r := broken(500, "misconfigured", "the gateway is not shown what it has to read: its ext_proc filter has "+mode)
 	r.details = "attache_failed{misconfigured:" + strings.ReplaceAll(mode, " ", "=") + "}"
-	return &r
+	return r
 }

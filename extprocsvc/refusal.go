@@ -54,11 +54,11 @@ var (
 	notJSON    = invalid(415, "unsupported_media_type", "this route accepts bodies of content-type application/json in UTF-8 only")
 	compressed = invalid(415, "unsupported_content_encoding", "this route accepts bodies without content-encoding only")
 	chatOnly   = invalid(415, "unsupported_api", "a processor of this route understands chat completions only")
+	largeHead  = invalid(431, "headers_too_large", "the headers of the request are larger than %d bytes", maxHead)
 	upgrade    = invalid(415, "unsupported_upgrade", "this route does not accept upgrades")
 	grpcCall   = invalid(415, "unsupported_media_type", "this route does not accept gRPC")
 
 	overBudget = broken(503, "overloaded", "too many request bodies are being held; try again later")
-	unreadable = broken(500, "misconfigured", "the gateway cannot read this request's body")
 
 	unauthenticated = fault(401, "authentication_error", "invalid_token", "this route needs a valid bearer token")
 	noProfile       = fault(404, "invalid_request_error", "no_profile", "no profile of this route is for this request")

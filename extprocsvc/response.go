@@ -21,13 +21,11 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {
-		s.release()
-		return false, s.conn.Send(passResponseHeaders)
+		return s.passResponse()
 	}
 	s.answer = readHead(m.GetHeaders().GetHeaders())
 	if code, _ := strconv.Atoi(s.answer.first(":status")); code < 200 || code > 299 {
-		s.release()
-		return false, s.conn.Send(passResponseHeaders)
+		return s.passResponse()
 	}
 	if s.canStream() && s.answer.isEvents() {
 		return s.beginStream()
@@ -35,13 +33,21 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	switch {
 	case s.answer.refused != nil, s.answer.body != nil, s.answer.first("content-type") == "":
 		return s.unseen(unreadableResponse, nil)
-	case s.answer.bytes > s.server.maxBody.Load():
+	case s.answer.bytes > s.server.maxBody.Load(), s.answer.size > maxHead:
 		return s.unseen(largeResponse, nil)
 	}
 	if s.reply = s.response.state; s.reply == waiting {
 		return false, s.conn.Send(passResponseHeaders)
 	}
 	return false, nil
+}
+
+// passResponse lets a response go in which there is nothing to look at. Its
+// account is there before the client can ask for it.
+func (s *stream) passResponse() (done bool, err error) {
+	s.account()
+	s.release()
+	return false, s.conn.Send(passResponseHeaders)
 }
 
 // unseen ends a response that no stage can look at; a profile that is only
@@ -73,7 +79,7 @@ func (s *stream) unseen(r *refusal, chunk *extprocv3.HttpBody) (done bool, err e
 }
 
 func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
-	if s.reply == fresh && s.state == passing && s.inspects() && !s.observing() {
+	if s.reply == fresh && s.mustSee() {
 		return s.misconfigured("response_header_mode SKIP") // it must not pass unseen
 	}
 	switch s.reply {
@@ -98,6 +104,15 @@ func (s *stream) onResponseBody(m *extprocv3.HttpBody) (done bool, err error) {
 		}
 		return false, s.conn.Send(passResponseBody)
 	}
+}
+
+// mustSee tells whether a response must not pass whose headers were not shown. As
+// long as nothing is known of the request, that is one that any profile reads.
+func (s *stream) mustSee() bool {
+	if s.state != passing {
+		return s.chain.readsResponse
+	}
+	return s.inspects() && !s.observing()
 }
 
 func (s *stream) onResponseTrailers() (done bool, err error) {

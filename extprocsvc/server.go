@@ -28,6 +28,10 @@ import (
 // grpc_service.initial_metadata.
 const MetadataKey = "x-attache-chain"
 
+// DefaultHeldBudget is how many bytes of bodies may be held at a time, if the
+// options say nothing.
+const DefaultHeldBudget = 1 << 30
+
 // Options are the settings of a [Server]. The zero value is ready to use.
 type Options struct {
 	// Log gets decisions at level debug, failures of processors at warn and
@@ -39,7 +43,7 @@ type Options struct {
 	// Default 10 MiB.
 	MaxBody int64
 	// HeldBudget bounds the bytes of all bodies that are held at a time; above
-	// it the answer is 503. Default 1 GiB.
+	// it the answer is 503. Default [DefaultHeldBudget].
 	HeldBudget int64
 	// StepTimeout is the time a processor has for one request. Default 5 s.
 	StepTimeout time.Duration
@@ -61,10 +65,8 @@ type Server struct {
 	log         *slog.Logger
 	maxBody     atomic.Int64 // of the chains that are installed
 	maxBodyElse int64        // where the configuration says nothing
-	budget      int64
 	stepTimeout time.Duration
 	decided     func(*Record)
-	maxStreams  int64
 	assumed     extprocfilterv3.ProcessingMode_BodySendMode
 
 	install sync.Mutex // held by those who replace chains
@@ -74,8 +76,9 @@ type Server struct {
 	calls  calls
 	checks checks
 
-	held                                                        atomic.Int64
-	open, started, rejections, refusals, errors, stale, crowded atomic.Int64
+	open, held limit // streams; bytes of bodies
+
+	started, rejections, refusals, errors, stale atomic.Int64
 }
 
 // A table is what is installed at a time. It is read-only.
@@ -102,10 +105,8 @@ func NewServer(o Options) *Server {
 	s := &Server{
 		log:         o.Log,
 		maxBodyElse: o.MaxBody,
-		budget:      o.HeldBudget,
 		stepTimeout: o.StepTimeout,
 		decided:     o.Decided,
-		maxStreams:  o.MaxStreams,
 		assumed:     o.AssumeBodyMode,
 	}
 	if s.log == nil {
@@ -115,8 +116,9 @@ func NewServer(o Options) *Server {
 		s.maxBodyElse = 10 << 20
 	}
 	s.maxBody.Store(s.maxBodyElse)
-	if s.budget <= 0 {
-		s.budget = 1 << 30
+	s.open.max = o.MaxStreams
+	if s.held.max = o.HeldBudget; s.held.max <= 0 {
+		s.held.max = DefaultHeldBudget
 	}
 	if s.stepTimeout <= 0 {
 		s.stepTimeout = 5 * time.Second
@@ -131,14 +133,28 @@ func (s *Server) Register(g grpc.ServiceRegistrar) {
 	extprocv3.RegisterExternalProcessorServer(g, s)
 }
 
+// The windows of a connection, in bytes: what may come of a stream, and of all
+// streams of a connection, while nobody reads. grpc-go would let them grow to
+// 16 MiB for each stream, which no budget knows of. A message that is being read
+// may be longer.
+const (
+	streamWindow     = 64 << 10
+	connectionWindow = 1 << 20
+)
+
 // ServerOptions are the settings that a gRPC server needs for the service.
 func (s *Server) ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	options := []grpc.ServerOption{
 		// Bodies are bounded by MaxBody, which answers with 413 always. A limit
 		// here would be an error of the stream, and where the failure mode is
 		// open, a way around the guard.
 		grpc.MaxRecvMsgSize(math.MaxInt32),
 		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connectionWindow),
+		// Metadata is a name or two, and what traces are followed by.
+		grpc.MaxHeaderListSize(64 << 10),
+		grpc.ConnectionTimeout(20 * time.Second),
 		// Envoys ping more often than grpc-go allows by default, which is once
 		// in five minutes.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -146,6 +162,12 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.WaitForHandlers(true),
 	}
+	if s.open.max > 0 {
+		// For those who open streams and reset them at once. More than MaxStreams,
+		// so that what is too much is refused and does not wait.
+		options = append(options, grpc.MaxConcurrentStreams(uint32(min(2*s.open.max, math.MaxUint32))))
+	}
+	return options
 }
 
 // Install puts chains in force for streams that begin from now on. Earlier
@@ -208,8 +230,9 @@ type Stats struct {
 	// StaleRefs are streams that named a chain by a hash that is not known and
 	// got the current one.
 	StaleRefs int64
-	// Crowded are streams that were refused because MaxStreams were open.
-	Crowded int64
+	// Crowded are streams that were refused because MaxStreams were open, and
+	// Overloaded the times that a body was, because HeldBudget was spent.
+	Crowded, Overloaded int64
 	// Chains that can be named.
 	Chains int
 }
@@ -217,9 +240,9 @@ type Stats struct {
 // Stats returns the counts. They are read one by one.
 func (s *Server) Stats() Stats {
 	return Stats{
-		Open: s.open.Load(), Started: s.started.Load(), Held: s.held.Load(),
+		Open: s.open.taken.Load(), Started: s.started.Load(), Held: s.held.taken.Load(),
 		Rejections: s.rejections.Load(), Refusals: s.refusals.Load(), Errors: s.errors.Load(),
-		StaleRefs: s.stale.Load(), Crowded: s.crowded.Load(), Chains: len(s.chains.Load().byRef),
+		StaleRefs: s.stale.Load(), Crowded: s.open.refused.Load(), Overloaded: s.held.refused.Load(), Chains: len(s.chains.Load().byRef),
 	}
 }
 
@@ -233,6 +256,18 @@ func (s *Server) count(v Verdict) {
 	default:
 		s.errors.Add(1)
 	}
+}
+
+// hold takes n bytes of the budget for bodies.
+func (s *Server) hold(n int64) bool {
+	if s.held.take(n) {
+		return true
+	}
+	if s.held.tell() {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "the bodies that are held are as large together as they may be; requests are answered with 503",
+			slog.Int64("limit", s.held.max), slog.String("set", "--max-held, or more replicas"))
+	}
+	return false
 }
 
 // choose finds the chain that Envoy names. The errors are answered by Envoy's
@@ -275,13 +310,16 @@ var streams = sync.Pool{New: func() any { return new(stream) }}
 // Process serves one request. It is called by gRPC.
 func (s *Server) Process(conn extprocv3.ExternalProcessor_ProcessServer) (err error) {
 	s.started.Add(1)
-	defer s.open.Add(-1)
-	if n := s.open.Add(1); s.maxStreams > 0 && n > s.maxStreams {
+	ctx := conn.Context()
+	if !s.open.take(1) {
 		s.errors.Add(1)
-		s.crowded.Add(1)
+		if s.open.tell() {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "as many requests are in hand as there may be; the failure mode of the filter answers more",
+				slog.Int64("limit", s.open.max), slog.String("set", "--max-streams, or more replicas"))
+		}
 		return status.Error(codes.ResourceExhausted, "too many streams are open")
 	}
-	ctx := conn.Context()
+	defer s.open.give(1)
 	chain, conn, err := s.choose(conn)
 	if err != nil {
 		if ctx.Err() != nil {

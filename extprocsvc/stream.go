@@ -67,6 +67,7 @@ type stream struct {
 	responseNone              bool // the first message says that no body of a response will come
 
 	state, reply state // of the request, of the response
+	ended        ends
 	head         head
 	answer       head    // of the response
 	reading      reading // how the body is read
@@ -130,18 +131,42 @@ func (s *stream) on(m *extprocv3.ProcessingRequest) (done bool, err error) {
 	case *extprocv3.ProcessingRequest_RequestHeaders:
 		return s.onHeaders(m.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
+		if !s.ended.request.goesOn(m.RequestBody) {
+			return true, behindTheEnd
+		}
 		return s.onBody(m.RequestBody)
 	case *extprocv3.ProcessingRequest_RequestTrailers:
 		return s.onTrailers()
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
 		return s.onResponseHeaders(m.ResponseHeaders)
 	case *extprocv3.ProcessingRequest_ResponseBody:
+		if !s.ended.response.goesOn(m.ResponseBody) {
+			return true, behindTheEnd
+		}
 		return s.onResponseBody(m.ResponseBody)
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
 		return s.onResponseTrailers()
 	default:
 		return false, nil // flow control, or something newer than we are
 	}
+}
+
+// ends are the ends of the bodies that have come.
+type ends struct{ request, response end }
+
+type end bool
+
+// behindTheEnd is for a peer that sends more of a body than it has: what was
+// decided about it would not be about that.
+var behindTheEnd = status.Error(codes.InvalidArgument, "a part of a body came behind its end")
+
+// goesOn notes the end, and tells whether a part may come.
+func (e *end) goesOn(m *extprocv3.HttpBody) bool {
+	if *e && len(m.GetBody()) > 0 {
+		return false
+	}
+	*e = *e || end(m.GetEndOfStream())
+	return true
 }
 
 // abandon gives up a request that has not been let pass and got a response:
@@ -161,6 +186,9 @@ func (s *stream) onHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	s.head = readHead(m.GetHeaders().GetHeaders())
 	s.reading = s.chain.reading(&s.head)
 	s.identify()
+	if s.head.size > maxHead {
+		return s.refuse(largeHead)
+	}
 	p, refused := s.chain.pick(&s.head)
 	if refused != nil {
 		return s.refuse(refused)
@@ -259,7 +287,7 @@ func (s *stream) dropped(remove []string) []string {
 		key := kv.GetKey()
 		kept := strings.HasPrefix(key, ":") || strings.HasPrefix(key, "x-envoy-") || keptHeaders[key] ||
 			key == "accept-encoding" && s.inspects()
-		if !kept && !slices.Contains(remove, key) {
+		if !kept {
 			remove = append(remove, key)
 		}
 	}
@@ -362,7 +390,7 @@ func (s *stream) release() {
 	s.releaseRequest()
 	s.result.release(s.server)
 	if s.live != nil {
-		s.server.held.Add(-s.live.held)
+		s.server.held.give(s.live.held)
 		s.live = nil
 	}
 	s.done.Reset()
@@ -497,8 +525,7 @@ func (s *stream) judge() (refused *refusal, err error) {
 			case !p.streams:
 				return noStream, nil
 			case !s.response.echo:
-				s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-				return unreadable, nil
+				return s.unstreamable(), nil
 			}
 		}
 	case s.record.Unread == "" && (s.chain.readsAll || s.changes) && (s.chain.needsBody(p) || expectsBody(s.head.method)):
@@ -557,8 +584,7 @@ func (s *stream) guarded(g *guard) (refused *refusal, err error) {
 	case s.doc.Streams() && !g.enabled:
 		return nil, nil // as agentgateway has it; the file was warned of
 	case s.doc.Streams() && !s.response.echo:
-		s.complain("response_body_mode " + s.responseMode.String() + " where answers are streams")
-		return unreadable, nil
+		return s.unstreamable(), nil
 	}
 	s.guard = g
 	return nil, nil
@@ -625,6 +651,14 @@ func (s *stream) refuseOr(r *refusal, err error) (done bool, _ error) {
 func (s *stream) misconfigured(what string) (done bool, err error) {
 	s.complain(what)
 	return s.refuse(misconfiguration(what))
+}
+
+// unstreamable is the same for a request whose answer is to be a stream, which
+// only full duplex shows while it comes.
+func (s *stream) unstreamable() *refusal {
+	what := "response_body_mode " + s.responseMode.String() + " where answers are streams"
+	s.complain(what)
+	return misconfiguration(what)
 }
 
 // complain tells operators, once, how the filter is set up.

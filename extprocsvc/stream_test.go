@@ -342,7 +342,7 @@ func TestPassingThrough(t *testing.T) {
 }
 
 // hidden begins the message to clients whose request is not shown to us.
-const hidden = "the gateway cannot read this request's body: its ext_proc filter has "
+const hidden = "the gateway is not shown what it has to read: its ext_proc filter has "
 
 // What the filter does not show us is not let pass.
 func TestFiltersThatHideTheBody(t *testing.T) {

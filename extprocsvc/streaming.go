@@ -153,17 +153,24 @@ func (s *stream) flowEnd() (done bool, err error) {
 // weigh tells why an answer has to be broken off, and accounts for what is
 // held of it.
 func (s *stream) weigh(broken error) *refusal {
+	l := s.live
+	if broken != nil {
+		return l.why(broken)
+	}
+	held := int64(l.flow.Held())
+	if held > l.held && !s.server.hold(held-l.held) {
+		return overBudget
+	}
+	s.server.held.give(max(l.held-held, 0))
+	l.held = held
+	return nil
+}
+
+// why is the refusal for an answer that broke.
+func (l *streaming) why(broken error) *refusal {
 	var stopped *events.Stopped
 	var mad *events.Misbehaved
-	switch l := s.live; {
-	case broken == nil:
-		held := int64(l.flow.Held())
-		if s.server.held.Add(held-l.held) > s.server.budget && held > l.held {
-			l.held = held
-			return overBudget
-		}
-		l.held = held
-		return nil
+	switch {
 	case errors.As(broken, &stopped):
 		return l.steps[stopped.Guard].refused
 	case errors.As(broken, &mad):

@@ -258,7 +258,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported")},
 		{"a stage that earlier steps may choose", guarded("", one+"\n  - {name: t, selector: {tags: [\"a:b\"]}, steps: [{name: p}]}", maskP), "full duplex", ask, ok,
 			failure(400, "this route inspects responses as a whole and does not stream; set stream to false", "stream_not_supported")},
-		{"buffered", guarded("", one, maskP), "buffered", ask, ok, failure(500, "the gateway cannot read this request's body", "misconfigured")},
+		{"buffered", guarded("", one, maskP), "buffered", ask, ok, failure(500, hidden+"response_body_mode BUFFERED where answers are streams", "misconfigured")},
 		{"a stream nobody asked for, buffered", guarded("", one, maskP), "buffered", `{"messages":[]}`, sse(100, chat("a")), failure(502, unread, "unreadable_response")},
 		{"compressed", guarded("", one, maskP), "full duplex", ask, encoded, failure(502, unread, "unreadable_response")},
 		{"two content types", guarded("", one, maskP), "full duplex", ask, twice, failure(502, unread, "unreadable_response")},

@@ -47,6 +47,7 @@ type extProcReport struct {
 	Errors         int64 `json:"errors"`
 	StaleRefs      int64 `json:"staleRefs"`
 	Crowded        int64 `json:"crowded"`
+	Overloaded     int64 `json:"overloaded"`
 }
 
 type configReport struct {
@@ -87,7 +88,7 @@ func (s *services) status() statusReport {
 		XDS:   s.app.xds.Status(),
 	}
 	x := s.app.extproc.Stats()
-	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs, x.Crowded}
+	r.ExtProc = extProcReport{x.Open, x.Started, x.Held, x.Rejections, x.Refusals, x.Errors, x.StaleRefs, x.Crowded, x.Overloaded}
 	for _, f := range s.app.extproc.Findings() {
 		p := processorReport{Name: f.Processor, Where: f.Where, Checked: f.Checked, Refused: f.Refused}
 		if f.Err != nil {
@@ -194,6 +195,8 @@ var metricRows = []metric{
 		func(r statusReport) float64 { return float64(r.ExtProc.StaleRefs) }),
 	row("attache_extproc_crowded_total", "Requests that were refused because --max-streams were in hand.", prometheus.CounterValue,
 		func(r statusReport) float64 { return float64(r.ExtProc.Crowded) }),
+	row("attache_extproc_overloaded_total", "Bodies that were refused with 503 because the bodies that were held left no room.", prometheus.CounterValue,
+		func(r statusReport) float64 { return float64(r.ExtProc.Overloaded) }),
 }
 
 // The metrics with labels.

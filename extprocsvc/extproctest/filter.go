@@ -132,7 +132,7 @@ func (f Filter) Do(ctx context.Context, client extprocv3.ExternalProcessorClient
 	if err != nil {
 		return Outcome{}, err
 	}
-	x := &exchange{filter: f, rpc: rpc, replies: make(chan reply), stop: ctx.Done(), metadata: map[string]any{}}
+	x := &exchange{filter: f, rpc: rpc, replies: newMailbox(), metadata: map[string]any{}}
 	finished := make(chan struct{})
 	go x.receive(finished)
 	defer func() {
@@ -185,8 +185,7 @@ func framed(what string, m *Message) error {
 type exchange struct {
 	filter    Filter
 	rpc       extprocv3.ExternalProcessor_ProcessClient
-	replies   chan reply
-	stop      <-chan struct{}
+	replies   *mailbox
 	begun     bool // the first message was sent
 	left      bool // the server ended the stream with OK
 	immediate *extprocv3.ImmediateResponse
@@ -194,45 +193,13 @@ type exchange struct {
 	rerouted  bool
 }
 
-type reply struct {
-	message *extprocv3.ProcessingResponse
-	err     error
-}
-
-// receive hands replies over as they come. It keeps those that nobody waits
-// for yet, since Envoy never stops reading.
+// receive keeps replies as they come, since Envoy never stops reading.
 func (x *exchange) receive(finished chan<- struct{}) {
 	defer close(finished)
-	defer close(x.replies)
-	arrived := make(chan reply)
-	go func() {
-		for {
-			m, err := x.rpc.Recv()
-			arrived <- reply{m, err}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	var waiting []reply
-	ended := false
-	stop := x.stop
-	for !ended || len(waiting) > 0 {
-		var out chan<- reply
-		var next reply
-		if len(waiting) > 0 {
-			out, next = x.replies, waiting[0]
-		}
-		select {
-		case r := <-arrived:
-			waiting = append(waiting, r)
-			ended = r.err != nil
-		case out <- next:
-			waiting = waiting[1:]
-		case <-stop:
-			for !ended {
-				ended = (<-arrived).err != nil
-			}
+	for {
+		m, err := x.rpc.Recv()
+		x.replies.put(reply{m, err})
+		if err != nil {
 			return
 		}
 	}
@@ -241,11 +208,9 @@ func (x *exchange) receive(finished chan<- struct{}) {
 // next waits for a reply. ok is false if there will be none that continues the
 // exchange: the server left, or answered the request itself.
 func (x *exchange) next() (m *extprocv3.ProcessingResponse, ok bool, err error) {
-	r, open := <-x.replies
+	r := x.replies.take()
 	switch {
-	case !open && x.rpc.Context().Err() != nil:
-		return nil, false, x.rpc.Context().Err()
-	case !open, errors.Is(r.err, io.EOF):
+	case errors.Is(r.err, io.EOF):
 		x.left = true
 		return nil, false, nil
 	case r.err != nil:
