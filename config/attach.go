@@ -21,7 +21,7 @@ func (r *resolver) gateways(gateways map[string]fileGateway) {
 			r.gatewayListener(l, "", f.Protocol, f.TLS, &f.fileGatewayPhase)
 			continue
 		}
-		for _, k := range r.cfg.root.at(path).keys {
+		for _, k := range r.cfg.tree.root.at(path).keys() {
 			if k.name != "port" && k.name != "listeners" {
 				r.errorf(join(path, k.name), Conflict, "a gateway with listeners has a port and nothing else; write it into each listener")
 			}
@@ -103,7 +103,7 @@ func (r *resolver) referred(path string, refs fileNames, byName, others map[stri
 	}
 	for i, ref := range refs {
 		at := path + ".gateways"
-		if r.cfg.root.at(at).kind == sequenceNode {
+		if r.cfg.tree.root.at(at).kind == sequenceNode {
 			at += "[" + strconv.Itoa(i) + "]"
 		}
 		found := byName[ref]
@@ -125,8 +125,8 @@ func (r *resolver) referred(path string, refs fileNames, byName, others map[stri
 
 // keys are those of a mapping, in the order of the file.
 func (r *resolver) keys(path string) (names []string) {
-	if n := r.cfg.root.get(path); n != nil {
-		for _, k := range n.keys {
+	if n := r.cfg.tree.root.get(path); n != nil {
+		for _, k := range n.keys() {
 			names = append(names, k.name)
 		}
 	}

@@ -26,9 +26,17 @@ type Config struct {
 	// sorted: an edit to one of them is an edit to the configuration.
 	Named []string
 
-	root     *node
+	tree     *tree
 	renames  []rename
 	readFile func(path string) ([]byte, error)
+}
+
+// DropRoutes forgets the routes of all listeners, for those who keep a
+// configuration of which everything is made. It is done before others have it.
+func (c *Config) DropRoutes() {
+	for _, l := range c.Listeners {
+		l.Routes, l.TCPRoutes = nil, nil
+	}
 }
 
 // Process holds settings of the process itself, from the section "config".

@@ -19,7 +19,7 @@ func Convert(name string, src []byte, opts Options) ([]byte, *Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if f5Sign(cfg.root) == "" {
+	if f5Sign(cfg.tree.root) == "" {
 		return respell(src, cfg.renames), cfg, nil
 	}
 	c := &conversion{cfg: cfg, said: map[string]bool{}}
@@ -90,12 +90,12 @@ func (c *conversion) file() *block {
 	if len(profiles) > 0 {
 		out.set("profiles", profiles, "")
 	}
-	return out.set("processors", c.cfg.root.get("processors"), "")
+	return out.set("processors", c.cfg.tree.root.get("processors"), "")
 }
 
 // server is a key of a block of the server.
 func (c *conversion) server(block, key string) *node {
-	return c.cfg.root.get("server").get(block).get(key)
+	return c.cfg.tree.root.get("server").get(block).get(key)
 }
 
 func (c *conversion) route(rt *Route) *block {
@@ -103,7 +103,7 @@ func (c *conversion) route(rt *Route) *block {
 	if rt.Timeout > 0 {
 		policies.set("timeout", newBlock().set("requestTimeout", fmt.Sprintf("%ds", int64(rt.Timeout.Seconds())), ""), c.remark("5", true))
 	}
-	policies.set("extProc", c.extProc(rt.ExtProc, c.cfg.root.at(rt.Path)), "")
+	policies.set("extProc", c.extProc(rt.ExtProc, c.cfg.tree.root.at(rt.Path)), "")
 	var backends []*block
 	for _, b := range rt.Backends {
 		backends = append(backends, newBlock().set("ai", c.backend(b), ""))
@@ -126,14 +126,14 @@ func (c *conversion) extProc(e *ExtProc, route *node) *block {
 	for _, from := range e.Profiles {
 		entry := newBlock().set("name", from.Profile.Name, "")
 		if from.Selector != nil {
-			entry.set("selector", c.cfg.root.at(from.Selector.Path), c.remark("12", true))
+			entry.set("selector", c.cfg.tree.root.at(from.Selector.Path), c.remark("12", true))
 		}
 		candidates = append(candidates, entry)
 		selectors = append(selectors, from.Selector)
 	}
 	out.set("profiles", candidates, c.remark("6", !total(selectors)))
 	if e.Authentication != nil {
-		out.set("authentication", c.cfg.root.at(e.Authentication.Path), "")
+		out.set("authentication", c.cfg.tree.root.at(e.Authentication.Path), "")
 	}
 	return c.headers(e, out.set("schema", route.get("schema"), ""))
 }
@@ -146,7 +146,7 @@ func (c *conversion) headers(e *ExtProc, out *block) *block {
 }
 
 func (c *conversion) backend(b *Backend) *block {
-	service := c.cfg.root.at(b.Path)
+	service := c.cfg.tree.root.at(b.Path)
 	settings := service.get("config")
 	if settings == nil {
 		settings = &node{}
@@ -194,7 +194,7 @@ func secretFile(settings *node) string {
 }
 
 func (c *conversion) profile(p *Profile) *block {
-	from := c.cfg.root.at(p.Path)
+	from := c.cfg.tree.root.at(p.Path)
 	out := newBlock().set("name", p.Name, c.remark("3", from.get("limits") != nil))
 	if p.ModelRule == ModelsForbidden {
 		out.set("models", []*block{}, c.remark("empty", true))
@@ -203,7 +203,7 @@ func (c *conversion) profile(p *Profile) *block {
 	for _, s := range p.Services {
 		selectors = append(selectors, s.Selector)
 	}
-	for i, k := range from.keys {
+	for i, k := range from.keys() {
 		remark := ""
 		switch k.name {
 		case "name":

@@ -104,7 +104,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		for i, c := range n.children {
 			item := reflect.New(v.Type().Elem()).Elem()
 			d.value(c, item)
-			v.SetMapIndex(reflect.ValueOf(n.keys[i].name), item)
+			v.SetMapIndex(reflect.ValueOf(n.branch.keys[i].name), item)
 		}
 	case reflect.String:
 		if n.kind != scalarNode || n.tag != "!!str" {
@@ -165,11 +165,12 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		return
 	}
 	said := func(key keyPlace, child *node, kind Kind, format string, args ...any) *Error {
-		return &Error{File: d.file, Line: key.line, Column: key.column, Path: child.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
+		return &Error{File: d.file, Line: int(key.line), Column: int(key.column), Path: child.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
 	}
-	given := make(map[string]keyPlace, len(n.keys)) // a field's key, by its current spelling
-	known := true                                   // every key is one of the fields
-	for i, key := range n.keys {
+	var room [8]givenKey
+	given := givenKeys(room[:0])
+	known := true // every key is one of the fields
+	for i, key := range n.keys() {
 		child := n.children[i]
 		field, ok := s.fields[key.name]
 		if !ok {
@@ -181,11 +182,11 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			}
 			continue
 		}
-		if first, twice := given[field.name]; twice {
+		if first := given.find(field.name); first != nil {
 			d.add(said(key, child, Conflict, "the same as %s (line %d); write only %s", first.name, first.line, field.name))
 			continue
 		}
-		given[field.name] = key
+		given = append(given, givenKey{key, field.name})
 		if key.name != field.name {
 			d.deprecated = append(d.deprecated, said(key, child, Deprecated, "a deprecated spelling; write %s", field.name))
 			d.renames = append(d.renames, rename{key, field.name})
@@ -211,14 +212,32 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.alternatives(n, s, given)
 	}
 	for _, name := range s.required {
-		if _, ok := given[name]; !ok {
+		if given.find(name) == nil {
 			d.missing(n, name)
 		}
 	}
 }
 
+// givenKeys are the keys of a mapping that are fields.
+type givenKeys []givenKey
+
+type givenKey struct {
+	keyPlace
+	field string // the current spelling
+}
+
+// find returns the key for a field, or nil.
+func (g givenKeys) find(field string) *keyPlace {
+	for i := range g { // they are few
+		if g[i].field == field {
+			return &g[i].keyPlace
+		}
+	}
+	return nil
+}
+
 // notAMapping reports what stands in the place of a mapping.
-func (d *decoder) notAMapping(n *node, s shape, secret bool) {
+func (d *decoder) notAMapping(n *node, s *shape, secret bool) {
 	found := n.what()
 	if n.kind == scalarNode && secret {
 		found = "a single value" // which may be the secret
@@ -232,12 +251,12 @@ func (d *decoder) notAMapping(n *node, s shape, secret bool) {
 }
 
 // alternatives checks the keys that exclude each other.
-func (d *decoder) alternatives(n *node, s shape, given map[string]keyPlace) {
+func (d *decoder) alternatives(n *node, s *shape, given givenKeys) {
 	for _, group := range s.exclusive {
 		count := 0
 		var working []string
 		for _, name := range group.names {
-			if _, ok := given[name]; ok {
+			if given.find(name) != nil {
 				count++
 			}
 			if d.unsupported || !s.fields[name].notYet {
@@ -258,7 +277,7 @@ func (d *decoder) alternatives(n *node, s shape, given map[string]keyPlace) {
 }
 
 func (d *decoder) missing(n *node, name string) {
-	d.add(&Error{File: d.file, Line: n.line, Column: n.column, Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
+	d.add(&Error{File: d.file, Line: int(n.line), Column: int(n.column), Path: join(n.path(), name), Kind: Invalid, Msg: "missing"})
 }
 
 // words checks the strings in a value, which is decoded into one of a kind,
@@ -329,11 +348,11 @@ var notYetTags = map[string]func(key string) string{
 	"refused":  func(key string) string { return refusedKeys[key] },
 }
 
-func shapeOf(t reflect.Type) shape {
+func shapeOf(t reflect.Type) *shape {
 	if s, ok := shapes.Load(t); ok {
-		return s.(shape)
+		return s.(*shape)
 	}
-	s := shape{fields: map[string]fieldShape{}, notYet: map[string]string{}}
+	s := &shape{fields: map[string]fieldShape{}, notYet: map[string]string{}}
 	s.collect(t, nil)
 	s.known = slices.Concat(words(s.notYet), s.names, words(s.fields))
 	shapes.Store(t, s)

@@ -42,10 +42,10 @@ func f5Sign(root *node) string {
 // mixture refuses agentgateway's keys in a file that sign shows to be F5's.
 // What else is wrong with such a file nobody can tell.
 func mixture(name string, root *node, sign string) (errs []*Error) {
-	for i, key := range root.keys {
+	for i, key := range root.keys() {
 		if slices.Contains(agentgatewayKeys, key.name) {
 			errs = append(errs, &Error{
-				File: name, Line: key.line, Column: key.column, Path: root.children[i].path(), Kind: Conflict,
+				File: name, Line: int(key.line), Column: int(key.column), Path: root.children[i].path(), Kind: Conflict,
 				Msg: fmt.Sprintf("agentgateway's key beside F5's %s (line %d); a file is one or the other: see attache convert", sign, root.at(sign).line),
 			})
 		}

@@ -55,11 +55,11 @@ func nested(place string) (root *node, path string) {
 		text = "{" + name + ": " + text + "}"
 		steps[i] = name + strings.Repeat("[0]", lists)
 	}
-	root, errs := parseTree("", []byte(text), func(string) (string, bool) { return "", false })
+	tree, errs := parseTree("", []byte(text), func(string) (string, bool) { return "", false })
 	if errs != nil {
 		panic(text)
 	}
-	return root, strings.Join(steps, ".")
+	return tree.root, strings.Join(steps, ".")
 }
 
 // TestEveryKeyOfAgentgateway: each of agentgateway's keys is known at its place,

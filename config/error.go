@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -52,24 +53,25 @@ type Error struct {
 }
 
 // Error returns "file:line:col: path: what is wrong; what would be right".
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 && e.Line < math.MaxInt {
-		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
-	}
-	b.WriteString(": ")
-	if e.Path != "" {
-		b.WriteString(e.Path)
-		b.WriteString(": ")
-	}
-	b.WriteString(e.Msg)
-	return b.String()
-}
+func (e *Error) Error() string { return string(e.appendPlace(nil, ": ")) + e.Msg }
 
 // Place is "file:line:col: path", the beginning of every message about it.
 func (e *Error) Place() string {
-	return strings.TrimSuffix((&Error{File: e.File, Line: e.Line, Column: e.Column, Path: e.Path}).Error(), ": ")
+	b := e.appendPlace(make([]byte, 0, len(e.File)+len(e.Path)+16), "")
+	return string(b)
+}
+
+// appendPlace writes the place, with something behind it.
+func (e *Error) appendPlace(b []byte, behind string) []byte {
+	b = append(b, e.File...)
+	if e.Line > 0 && e.Line < math.MaxInt {
+		b = strconv.AppendInt(append(b, ':'), int64(e.Line), 10)
+		b = strconv.AppendInt(append(b, ':'), int64(e.Column), 10)
+	}
+	if e.Path != "" {
+		b = append(append(b, ": "...), e.Path...)
+	}
+	return append(b, behind...)
 }
 
 // maxMistakes bounds how many errors are told: a file with more has one cause,

@@ -96,7 +96,7 @@ func (k *fileKey) decodeNode(d *decoder, n *node) {
 	k.node = n
 	if n.kind == scalarNode && n.tag == "!!str" {
 		k.value = strings.TrimSpace(n.value)
-		if name, ok := soleVariable(strings.TrimSpace(n.source)); ok && n.variable {
+		if name, ok := soleVariable(strings.TrimSpace(n.source())); ok && n.variable {
 			k.variable = name
 		}
 		return

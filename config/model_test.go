@@ -183,7 +183,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("an error without its place or words: %+v", e)
 			}
 		}
-		if c == nil || f5Sign(c.root) == "" {
+		if c == nil || f5Sign(c.tree.root) == "" {
 			return
 		}
 		text, _, err := Convert("f.yaml", src, opts)

@@ -35,7 +35,7 @@ func TestEveryMistakeIsTold(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for _, m := range mistakesIn(cfg.root, strings.Split(text, "\n")) {
+		for _, m := range mistakesIn(cfg.tree.root, strings.Split(text, "\n")) {
 			cases++
 			_, err := Parse("config.yaml", []byte(m.text), options)
 			told := false
@@ -73,13 +73,13 @@ func mistakesIn(n *node, lines []string) (all []mutant) {
 	}
 	for i, c := range n.children {
 		path := c.path()
-		if !free.MatchString(path) || n.parent == nil {
-			if n.kind == mappingNode && (n.parent == nil || !free.MatchString(n.path())) {
-				k := n.keys[i]
-				edit(k.line, k.column, k.name, k.name+"Zz", path+" misspelt")
+		if !free.MatchString(path) || n.in == nil {
+			if n.kind == mappingNode && (n.in == nil || !free.MatchString(n.path())) {
+				k := n.branch.keys[i]
+				edit(int(k.line), int(k.column), k.name, k.name+"Zz", path+" misspelt")
 			}
-			if c.kind == scalarNode && !c.isNull() && c.source != "" && c.source == c.value {
-				edit(c.line, c.column, c.source, "{nobodyKnows: this}", path+" of another type")
+			if c.kind == scalarNode && !c.isNull() && c.source() != "" && c.written == nil {
+				edit(int(c.line), int(c.column), c.source(), "{nobodyKnows: this}", path+" of another type")
 			}
 		}
 		all = append(all, mistakesIn(c, lines)...)

@@ -23,7 +23,7 @@ const (
 	maxDepth = 200
 )
 
-type nodeKind int
+type nodeKind uint8
 
 const (
 	scalarNode nodeKind = iota
@@ -35,38 +35,66 @@ const (
 // expanded, keys are strings. It is immutable. Beside this file, which reads, only
 // yaml.go, which writes, knows the YAML library.
 type node struct {
-	parent *node
-	// key or index is the place in the parent.
-	key   string
-	index int
+	spot
+	line, column int32 // large files have many nodes, so they are small
 
-	kind         nodeKind
-	line, column int
-
+	kind nodeKind
+	// variable tells that value came from a variable and must not be shown.
+	variable bool
 	// tag is the short tag of a scalar: !!str, !!int, !!float, !!bool or
 	// !!null.
 	tag   string
 	value string
-	// source is the text before variables were expanded.
-	source string
-	// variable tells that value came from a variable and must not be shown.
-	variable bool
+	// written is the text before variables were expanded; nil if it is the value.
+	written *string
 
-	// children are the values, in file order; keys their keys, if a mapping.
+	// children are the values, in file order.
 	children []*node
-	keys     []keyPlace
+	// branch is what the children are in; nil for a scalar.
+	branch *branch
+}
+
+// A spot is a place in the tree: one of the children of a branch, which is nil for
+// the root.
+type spot struct {
+	in    *branch
+	index int32
+}
+
+// A branch is the spot of a mapping or a list. It is all that children know of
+// what they are in, so that two trees can have the same children.
+type branch struct {
+	spot
+	list bool
+	keys []keyPlace // of a mapping
 }
 
 type keyPlace struct {
 	name         string
-	line, column int
+	line, column int32
+}
+
+// keys are those of the children, if it is a mapping.
+func (n *node) keys() []keyPlace {
+	if n.branch == nil {
+		return nil
+	}
+	return n.branch.keys
+}
+
+// source is the scalar as the file has it.
+func (n *node) source() string {
+	if n.written != nil {
+		return *n.written
+	}
+	return n.value
 }
 
 func (n *node) isNull() bool { return n.kind == scalarNode && n.tag == "!!null" }
 
 // get returns the value of a key, or nil.
 func (n *node) get(key string) *node {
-	for i, k := range n.keys {
+	for i, k := range n.keys() {
 		if k.name == key {
 			return n.children[i]
 		}
@@ -75,24 +103,25 @@ func (n *node) get(key string) *node {
 }
 
 func (n *node) keyNamed(key string) *keyPlace {
-	for i := range n.keys {
-		if n.keys[i].name == key {
-			return &n.keys[i]
+	keys := n.keys()
+	for i := range keys {
+		if keys[i].name == key {
+			return &keys[i]
 		}
 	}
 	return nil
 }
 
 // path is the place in the tree, such as binds[0].listeners[1].name.
-func (n *node) path() string {
-	if n.parent == nil {
+func (s spot) path() string {
+	if s.in == nil {
 		return ""
 	}
-	p := n.parent.path()
-	if n.parent.kind == sequenceNode {
-		return p + "[" + strconv.Itoa(n.index) + "]"
+	p := s.in.path()
+	if s.in.list {
+		return p + "[" + strconv.Itoa(int(s.index)) + "]"
 	}
-	return join(p, n.key)
+	return join(p, s.in.keys[s.index].name)
 }
 
 func join(path, key string) string {
@@ -116,7 +145,7 @@ func (n *node) at(path string) *node {
 		} else {
 			// A key may itself hold dots: take the longest one that fits.
 			rest := strings.TrimPrefix(path, ".")
-			for i, k := range n.keys {
+			for i, k := range n.keys() {
 				after, ok := strings.CutPrefix(rest, k.name)
 				if ok && (after == "" || after[0] == '.' || after[0] == '[') && (next == nil || len(after) < len(path)) {
 					next, path = n.children[i], after
@@ -133,7 +162,7 @@ func (n *node) at(path string) *node {
 
 // quoted is the scalar as the user wrote it, never the value of a variable.
 func (n *node) quoted() string {
-	s := n.source
+	s := n.source()
 	if len(s) > 60 {
 		s = s[:57] + "..."
 	}
@@ -152,21 +181,51 @@ func (n *node) what() string {
 	case n.tag == "!!str":
 		return "the string " + n.quoted()
 	case n.tag == "!!bool":
-		return "the boolean " + n.source
+		return "the boolean " + n.source()
 	default:
-		return "the number " + n.source
+		return "the number " + n.source()
 	}
 }
 
 func (n *node) errorf(file string, kind Kind, format string, args ...any) *Error {
-	return &Error{File: file, Line: n.line, Column: n.column, Path: n.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
+	return &Error{File: file, Line: int(n.line), Column: int(n.column), Path: n.path(), Kind: kind, Msg: fmt.Sprintf(format, args...)}
+}
+
+// A tree is a text as nodes.
+type tree struct {
+	text []byte
+	root *node
+	// nodes is how many there are.
+	nodes int
+	// plain tells that the text has nothing that could make one part of it mean
+	// something else because of another, see patch.go.
+	plain bool
 }
 
 // parseTree reads one YAML document. The tree is nil if errors stand in the
 // way of one.
-func parseTree(file string, src []byte, lookup func(string) (string, bool)) (root *node, errs []*Error) {
-	fail := func(line, column int, format string, args ...any) (*node, []*Error) {
-		return nil, append(errs, &Error{File: file, Line: line, Column: column, Kind: Syntax, Msg: fmt.Sprintf(format, args...)})
+func parseTree(file string, src []byte, lookup func(string) (string, bool)) (t *tree, errs []*Error) {
+	b := newTreeBuilder(file, lookup)
+	doc, err := b.document(src)
+	if err != nil {
+		return nil, []*Error{err}
+	}
+	root := &node{}
+	if !b.build(doc, root, 0) {
+		return nil, b.list
+	}
+	if root.isNull() {
+		return nil, []*Error{{File: file, Line: 1, Column: 1, Kind: Syntax, Msg: emptyMessage}}
+	}
+	return &tree{src, root, b.nodes, !b.entangled && plainText(src)}, b.list
+}
+
+const emptyMessage = "the file is empty; it needs at least one of binds, config, processors, profiles"
+
+// document reads the one document of a text.
+func (b *treeBuilder) document(src []byte) (*yaml.Node, *Error) {
+	fail := func(line, column int, format string, args ...any) (*yaml.Node, *Error) {
+		return nil, &Error{File: b.file, Line: line, Column: column, Kind: Syntax, Msg: fmt.Sprintf(format, args...)}
 	}
 	if len(src) > MaxFileBytes {
 		return fail(1, 1, "the file has %d bytes; at most %d are read", len(src), MaxFileBytes)
@@ -175,7 +234,7 @@ func parseTree(file string, src []byte, lookup func(string) (string, bool)) (roo
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	switch err := decodeDocument(dec, &doc); {
 	case errors.Is(err, io.EOF):
-		return fail(1, 1, "the file is empty; it needs at least one of binds, config, processors, profiles")
+		return fail(1, 1, emptyMessage)
 	case err != nil:
 		line, msg := syntaxError(err)
 		return fail(line, 1, "%s", msg)
@@ -189,15 +248,7 @@ func parseTree(file string, src []byte, lookup func(string) (string, bool)) (roo
 	default:
 		return fail(second.Line, second.Column, "a second YAML document begins here; a configuration is one document")
 	}
-	b := &treeBuilder{file: file, lookup: lookup, open: map[*yaml.Node]bool{}}
-	root = &node{}
-	if !b.build(doc.Content[0], root, 0) {
-		return nil, b.list
-	}
-	if root.isNull() {
-		return fail(1, 1, "the file is empty; it needs at least one of binds, config, processors, profiles")
-	}
-	return root, b.list
+	return doc.Content[0], nil
 }
 
 // decodeDocument turns a panic of the library into an error: no input may stop
@@ -231,11 +282,20 @@ type treeBuilder struct {
 	mistakes
 	open  map[*yaml.Node]bool // nodes that are being built: an alias to one is a cycle
 	nodes int
-	stop  bool // a bound was met
+	// shift is added to the lines: those of the file before what is read.
+	shift int
+	stop  bool              // a bound was met
+	words map[string]string // see word
+	// entangled tells that there are anchors and aliases.
+	entangled bool
+}
+
+func newTreeBuilder(file string, lookup func(string) (string, bool)) *treeBuilder {
+	return &treeBuilder{file: file, lookup: lookup, open: map[*yaml.Node]bool{}, words: map[string]string{}}
 }
 
 func (b *treeBuilder) errorf(y *yaml.Node, kind Kind, path, format string, args ...any) {
-	b.add(&Error{File: b.file, Line: y.Line, Column: y.Column, Path: path, Kind: kind, Msg: fmt.Sprintf(format, args...)})
+	b.add(&Error{File: b.file, Line: y.Line + b.shift, Column: y.Column, Path: path, Kind: kind, Msg: fmt.Sprintf(format, args...)})
 }
 
 // build fills n, whose place in its parent is known, from y. It tells whether
@@ -254,6 +314,7 @@ func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
 		b.errorf(y, Syntax, "", "nested deeper than %d levels", maxDepth)
 		return false
 	}
+	b.entangled = b.entangled || y.Anchor != "" || y.Kind == yaml.AliasNode
 	if y.Kind == yaml.AliasNode {
 		if b.open[y.Alias] {
 			b.errorf(y, Syntax, n.path(), "the alias *%s contains itself", y.Value)
@@ -261,7 +322,7 @@ func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
 		}
 		return b.build(y.Alias, n, depth)
 	}
-	n.line, n.column = y.Line, y.Column
+	n.line, n.column = int32(y.Line+b.shift), int32(y.Column)
 	switch y.Kind {
 	case yaml.ScalarNode:
 		b.scalar(y, n)
@@ -279,20 +340,28 @@ func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
 
 func (b *treeBuilder) sequence(y *yaml.Node, n *node, depth int) {
 	n.kind = sequenceNode
-	n.children = make([]*node, 0, len(y.Content))
+	n.branch = &branch{spot: n.spot, list: true}
+	n.children = b.items(y, n.branch, 0, depth)
+}
+
+// items builds what is in a list, of which so many come before.
+func (b *treeBuilder) items(y *yaml.Node, in *branch, before, depth int) []*node {
+	list := make([]*node, 0, len(y.Content))
 	items := make([]node, len(y.Content))
 	for i, item := range y.Content {
 		c := &items[i]
-		if c.parent, c.index = n, i; b.build(item, c, depth+1) {
-			n.children = append(n.children, c)
+		c.spot = spot{in, int32(before + i)}
+		if b.build(item, c, depth+1) {
+			list = append(list, c)
 		}
 	}
+	return list
 }
 
 func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 	n.kind = mappingNode
+	n.branch = &branch{spot: n.spot, keys: make([]keyPlace, 0, len(y.Content)/2)}
 	n.children = make([]*node, 0, len(y.Content)/2)
-	n.keys = make([]keyPlace, 0, len(y.Content)/2)
 	values := make([]node, len(y.Content)/2)
 	var lines map[string]int // of the keys; a list does while they are few
 	if len(values) > 16 {
@@ -300,6 +369,7 @@ func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 	}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k := y.Content[i]
+		b.entangled = b.entangled || k.Anchor != "" || k.Kind == yaml.AliasNode
 		if k.Kind == yaml.AliasNode {
 			k = k.Alias
 		}
@@ -311,28 +381,40 @@ func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 			b.errorf(k, Unsupported, n.path(), "merge keys (<<) are not read by agentgateway, nor here; write the keys out")
 			continue
 		}
-		c := &values[i/2]
-		c.parent, c.key = n, k.Value
 		line := lines[k.Value]
 		if lines != nil {
 			lines[k.Value] = cmp.Or(line, k.Line)
 		} else if first := n.keyNamed(k.Value); first != nil {
-			line = first.line
+			line = int(first.line)
 		}
 		if line != 0 {
-			b.errorf(k, Conflict, c.path(), "this key is here twice; the first is on line %d", line)
+			b.errorf(k, Conflict, join(n.path(), k.Value), "this key is here twice; the first is on line %d", line)
 			continue
 		}
+		c, keys := &values[i/2], n.branch.keys
+		c.spot = spot{n.branch, int32(len(keys))}
+		n.branch.keys = append(keys, keyPlace{b.word(k.Value), int32(k.Line + b.shift), int32(k.Column)})
 		if b.build(y.Content[i+1], c, depth+1) {
-			n.keys = append(n.keys, keyPlace{k.Value, k.Line, k.Column})
 			n.children = append(n.children, c)
+		} else {
+			n.branch.keys = keys
 		}
 	}
 }
 
+// word is a text that stands in memory once: keys are repeated, and so are most
+// values.
+func (b *treeBuilder) word(text string) string {
+	if known, ok := b.words[text]; ok {
+		return known
+	}
+	b.words[text] = text
+	return text
+}
+
 func (b *treeBuilder) scalar(y *yaml.Node, n *node) {
 	n.kind = scalarNode
-	n.value, n.source, n.tag = y.Value, y.Value, y.ShortTag()
+	n.value, n.tag = b.word(y.Value), y.ShortTag()
 	if !strings.Contains(y.Value, "$") {
 		return
 	}
@@ -341,7 +423,7 @@ func (b *treeBuilder) scalar(y *yaml.Node, n *node) {
 		b.errorf(y, Reference, n.path(), "the variable %s is not set; set it, give a default as in ${%s:-value}, or write $$ for a dollar sign", name, name)
 	}
 	n.variable = value != strings.ReplaceAll(y.Value, "$$", "$")
-	n.value = value
+	n.value, n.written = value, &y.Value
 	// A plain scalar gets the type of what it now says: port: $PORT is a
 	// number. A quoted one stays a string.
 	if y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {

@@ -37,8 +37,8 @@ func (r Raw) Keys() []string {
 	if r.node == nil {
 		return nil
 	}
-	keys := make([]string, len(r.node.keys))
-	for i, k := range r.node.keys {
+	keys := make([]string, len(r.node.keys()))
+	for i, k := range r.node.keys() {
 		keys[i] = k.name
 	}
 	return keys
@@ -68,11 +68,11 @@ func (r Raw) Merge(over Raw) Raw {
 	}
 	// The merged mapping stands where the overriding one does.
 	m := *over.node
-	m.keys, m.children = nil, nil
+	m.branch, m.children = &branch{spot: over.node.spot}, nil
 	add := func(from *node, unless *node) {
-		for i, k := range from.keys {
+		for i, k := range from.keys() {
 			if unless == nil || unless.get(k.name) == nil {
-				m.keys = append(m.keys, k)
+				m.branch.keys = append(m.branch.keys, k)
 				m.children = append(m.children, from.children[i])
 			}
 		}
@@ -88,10 +88,10 @@ func (r Raw) Without(keys ...string) Raw {
 		return r
 	}
 	m := *r.node
-	m.keys, m.children = nil, nil
-	for i, k := range r.node.keys {
+	m.branch, m.children = &branch{spot: r.node.spot}, nil
+	for i, k := range r.node.keys() {
 		if !slices.Contains(keys, k.name) {
-			m.keys = append(m.keys, k)
+			m.branch.keys = append(m.branch.keys, k)
 			m.children = append(m.children, r.node.children[i])
 		}
 	}
@@ -126,7 +126,7 @@ func (n *node) plain() any {
 	case mappingNode:
 		m := make(map[string]any, len(n.children))
 		for i, c := range n.children {
-			m[n.keys[i].name] = c.plain()
+			m[n.branch.keys[i].name] = c.plain()
 		}
 		return m
 	case sequenceNode:
@@ -158,11 +158,11 @@ func (n *node) plain() any {
 // NewRaw returns a section as if it had been read from a file. It is for
 // tests of packages that own a schema.
 func NewRaw(file, yaml string) (Raw, error) {
-	root, errs := parseTree(file, []byte(yaml), func(string) (string, bool) { return "", false })
+	t, errs := parseTree(file, []byte(yaml), func(string) (string, bool) { return "", false })
 	if len(errs) > 0 {
 		return Raw{}, Join(errs)
 	}
-	return Raw{file: file, node: root}, nil
+	return Raw{file: file, node: t.root}, nil
 }
 
 // words returns the keys of a table, sorted, for messages.

@@ -46,9 +46,9 @@ type resolver struct {
 	upstreams named[*Backend]
 }
 
-func newResolver(name string, root *node, opts Options) *resolver {
+func newResolver(name string, t *tree, opts Options) *resolver {
 	return &resolver{
-		cfg:         &Config{File: name, root: root, readFile: opts.ReadFile},
+		cfg:         &Config{File: name, tree: t, readFile: opts.ReadFile},
 		opts:        opts,
 		processors:  map[string]*Processor{},
 		profiles:    map[string]*Profile{},

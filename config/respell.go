@@ -17,13 +17,13 @@ func respell(src []byte, renames []rename) []byte {
 	lines := strings.SplitAfter(string(src), "\n")
 	// From the back, so that the columns before it stay right.
 	renames = slices.Clone(renames)
-	slices.SortFunc(renames, func(a, b rename) int { return b.old.column - a.old.column })
+	slices.SortFunc(renames, func(a, b rename) int { return int(b.old.column - a.old.column) })
 	for _, r := range renames {
-		if r.old.line > len(lines) {
+		if int(r.old.line) > len(lines) {
 			continue
 		}
 		line := []rune(lines[r.old.line-1])
-		at := min(r.old.column-1, len(line))
+		at := min(int(r.old.column)-1, len(line))
 		before, rest := string(line[:at]), string(line[at:])
 		quote := ""
 		if strings.HasPrefix(rest, `"`) || strings.HasPrefix(rest, "'") {

@@ -31,7 +31,7 @@ func (r *resolver) uniquePorts(f *file) {
 			return
 		}
 		seen[port] = path
-		if n := r.cfg.root.at(path + ".listeners"); listeners == 0 && n.kind == sequenceNode {
+		if n := r.cfg.tree.root.at(path + ".listeners"); listeners == 0 && n.kind == sequenceNode {
 			r.warnf(path+".listeners", Unreachable, "without listeners nothing is accepted; add one")
 		}
 	}

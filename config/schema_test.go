@@ -414,11 +414,11 @@ func verdict(e example) (loads, unknownKey bool) {
 // instanceOf is a YAML text as JSON has it, with its variables: an editor sees
 // them as strings.
 func instanceOf(text string) (any, error) {
-	root, errs := parseTree("", []byte(text), func(name string) (string, bool) { return "$" + name, true })
+	tree, errs := parseTree("", []byte(text), func(name string) (string, bool) { return "$" + name, true })
 	if len(errs) > 0 {
 		return nil, Join(errs)
 	}
-	asJSON, err := Raw{node: root}.MarshalJSON()
+	asJSON, err := Raw{node: tree.root}.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}

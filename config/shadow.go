@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -72,6 +73,9 @@ func (m *Match) conditions() string {
 		path = strings.TrimRight(path, "/")
 	}
 	sorted := func(list []ValueMatch) string {
+		if len(list) == 0 {
+			return ""
+		}
 		texts := make([]string, len(list))
 		for i, v := range list {
 			texts[i] = fmt.Sprintf("%q %q %t", v.Name, v.Value, v.Regex)
@@ -79,5 +83,9 @@ func (m *Match) conditions() string {
 		slices.Sort(texts)
 		return strings.Join(slices.Compact(texts), "\n")
 	}
-	return fmt.Sprintf("%d %q %s\n%s\n\n%s", m.Path.Kind, path, m.Method, sorted(m.Headers), sorted(m.Query))
+	b := strconv.AppendQuote(strconv.AppendInt(make([]byte, 0, len(path)+16), int64(m.Path.Kind), 10), path)
+	for _, part := range []string{m.Method, sorted(m.Headers), "", sorted(m.Query)} {
+		b = append(append(b, '\n'), part...)
+	}
+	return string(b)
 }

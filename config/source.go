@@ -41,13 +41,13 @@ var yamlBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
 func NewSource(src []byte) *Source {
 	s := &Source{}
 	// The value of a variable does not matter, but that there is one does.
-	root, _ := parseTree("", src, func(string) (string, bool) { return "x", true })
+	t, _ := parseTree("", src, func(string) (string, bool) { return "x", true })
 	var doc yaml.Node
-	if root == nil || !utf8.Valid(src) || decodeDocument(yaml.NewDecoder(bytes.NewReader(src)), &doc) != nil {
+	if t == nil || !utf8.Valid(src) || decodeDocument(yaml.NewDecoder(bytes.NewReader(src)), &doc) != nil {
 		return s
 	}
 	s.lines = yamlBreak.Split(strings.TrimPrefix(string(src), "\ufeff"), -1)
-	s.collect(&doc, false, publicPlaces(root))
+	s.collect(&doc, false, publicPlaces(t.root))
 	slices.SortStableFunc(s.starts, func(a, b start) int {
 		return slices.Compare([]int{a.line, a.column}, []int{b.line, b.column})
 	})
@@ -67,7 +67,7 @@ func publicPlaces(root *node) map[place]bool {
 	var visit func(*node)
 	visit = func(n *node) {
 		if n.kind == scalarNode {
-			p := place{n.line, n.column}
+			p := place{int(n.line), int(n.column)}
 			known, seen := places[p]
 			places[p] = d.public[n] && (known || !seen)
 		}

@@ -152,8 +152,8 @@ func (r *resolver) earlyPolicy(path string, f *fileTargetedPolicy, p *target) {
 
 // onePolicy tells whether the block at path holds exactly one policy.
 func (r *resolver) onePolicy(path string) bool {
-	n := r.cfg.root.at(path)
-	if len(n.keys) != 1 {
+	n := r.cfg.tree.root.at(path)
+	if len(n.keys()) != 1 {
 		r.missingf(path, "expected exactly one policy; write an entry for each")
 		return false
 	}
@@ -161,7 +161,7 @@ func (r *resolver) onePolicy(path string) bool {
 }
 
 // policyKey is the one key of a targeted policy.
-func (r *resolver) policyKey(p *target) string { return r.cfg.root.at(p.path).keys[0].name }
+func (r *resolver) policyKey(p *target) string { return r.cfg.tree.root.at(p.path).keys()[0].name }
 
 // onePerTarget reports a policy for which the target has one already.
 func (r *resolver) onePerTarget(list []*target, of func(*target) string) {

@@ -87,10 +87,10 @@ func (n *node) yaml() *yaml.Node {
 	switch n.kind {
 	case mappingNode:
 		b := newBlock()
-		for i, k := range n.keys {
+		for i, k := range n.keys() {
 			b.yaml.Content = append(b.yaml.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: k.name}, n.children[i].yaml())
 		}
-		if len(n.keys) == 0 {
+		if len(n.keys()) == 0 {
 			b.yaml.Style = yaml.FlowStyle
 		}
 		return &b.yaml
@@ -98,13 +98,13 @@ func (n *node) yaml() *yaml.Node {
 		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, c := range n.children {
 			list.Content = append(list.Content, c.yaml())
-			if c.kind != scalarNode || strings.Contains(c.source, "\n") {
+			if c.kind != scalarNode || strings.Contains(c.source(), "\n") {
 				list.Style = 0
 			}
 		}
 		return list
 	}
-	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: n.tag, Value: n.source}
+	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: n.tag, Value: n.source()}
 	switch {
 	case n.isNull() && !n.variable:
 		y.Value = "null"

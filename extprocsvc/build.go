@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -91,7 +92,7 @@ type builder struct {
 // the text that its hash is made of.
 type builtProfile struct {
 	profile
-	content []any
+	content json.RawMessage
 }
 
 // add notes mistakes. Params of a processor are read for each step that uses
@@ -112,10 +113,11 @@ func (b *builder) profile(p *config.Profile) {
 	out := builtProfile{profile: profile{
 		name: escape(p.Name), models: p.Models, rule: p.ModelRule, observe: p.Observe, failure: p.FailureMode,
 	}}
-	out.stages = b.stages(p, InputPhase, p.InputStages, &out.content)
-	out.replies = b.stages(p, ResponsePhase, p.ResponseStages, &out.content)
+	var content []any
+	out.stages = b.stages(p, InputPhase, p.InputStages, &content)
+	out.replies = b.stages(p, ResponsePhase, p.ResponseStages, &content)
 	out.streams = canStream(out.replies)
-	out.content = append(out.content, p.Models, p.ModelRule, p.Observe, p.FailureMode)
+	out.content = encode(p.Name, append(content, p.Models, p.ModelRule, p.Observe, p.FailureMode))
 	b.profiles[p] = out
 }
 
@@ -270,6 +272,9 @@ type use struct {
 
 // chain returns the chain for a use, or nil if there is nothing to do.
 func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
+	if (ep == nil || len(ep.Profiles) == 0) && (u.route == nil || !slices.ContainsFunc(u.route.Backends, isAI)) {
+		return nil // as for most routes
+	}
 	c := &Chain{}
 	content := []any{"2"} // the version of what follows
 	rt := u.route
@@ -325,6 +330,8 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 	c.readsResponse = c.readsResponse || c.guardsAnswers()
 	return b.share(c, content, rt)
 }
+
+func isAI(b *config.Backend) bool { return b.AI != nil }
 
 // depends tells whether what profiles do depends on whether there is a route
 // behind them.
@@ -429,12 +436,7 @@ func (b *builder) serves(c *Chain, u use, s *config.Service) *backend {
 
 // share gives a chain its ref, and returns the one chain of that name.
 func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
-	text, err := json.Marshal(content)
-	if err != nil {
-		// Raw marshals itself and everything else is plain.
-		panic(fmt.Sprintf("extprocsvc: content of %s: %v", c.name, err))
-	}
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(encode(c.name, content))
 	c.ref = c.name + "@" + hex.EncodeToString(sum[:8])
 	for _, be := range c.backends {
 		be.choice = c.name + "/" + escape(be.name)
@@ -451,13 +453,29 @@ func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
 	return c
 }
 
+// encode is the text that a hash is made of.
+func encode(name string, content []any) []byte {
+	text, err := json.Marshal(content)
+	if err != nil {
+		// Raw marshals itself and everything else is plain.
+		panic(fmt.Sprintf("extprocsvc: content of %s: %v", name, err))
+	}
+	return text
+}
+
 // escape writes a name of the user with bytes that a gRPC metadata value, an
 // Envoy format string and our own / and @ leave alone.
 func escape(name string) string {
+	plain := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~:*", c) >= 0
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return r >= utf8.RuneSelf || !plain(byte(r)) }) < 0 {
+		return name
+	}
 	var b strings.Builder
 	for i := range len(name) {
 		c := name[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~:*", c) >= 0 {
+		if plain(c) {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "=%02X", c)

@@ -30,6 +30,10 @@ func (c *Chains) ForListener(l *config.Listener) *Chain { return c.byListener[l]
 // route has two streams, and two records with one ID.
 func (c *Chains) ForGateway(l *config.Listener) *Chain { return c.byGateway[l] }
 
+// Detach forgets which routes and listeners have which chain, so that nothing holds
+// their configuration. ForRoute, ForListener and ForGateway then return nil.
+func (c *Chains) Detach() { c.byRoute, c.byListener, c.byGateway = nil, nil, nil }
+
 // Chain is what happens to the requests of a route: one of its profiles, then
 // the choice of a backend and the backend's AI settings. It is read-only.
 type Chain struct {

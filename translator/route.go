@@ -156,7 +156,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *c
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
 // agentgateway's order.
 func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]routeWithPolicies {
-	byHost := map[string][]candidate{}
+	byHost := map[string][]*candidate{}
 	for order, r := range l.Routes {
 		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
@@ -183,7 +183,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 				if policies != noPolicies {
 					full = withPolicies(bare, policies)
 				}
-				c := candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
+				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
 				for _, h := range hostnames {
 					if share > 0 {
 						byHost[h] = append(byHost[h], c.failing(share))
@@ -218,7 +218,7 @@ type candidate struct {
 
 // compare is agentgateway's precedence within a group of hostnames. Routes of a
 // route group come where the route stands that hands its requests to them.
-func compare(a, b candidate) int {
+func compare(a, b *candidate) int {
 	if a.route.Parent == nil && b.route.Parent == nil {
 		return compareMatches(a, b)
 	}
@@ -232,15 +232,15 @@ func compare(a, b candidate) int {
 }
 
 // lineage is the candidate with those above it, the topmost first.
-func (c candidate) lineage() []candidate {
+func (c *candidate) lineage() []*candidate {
 	if c.route.Parent == nil {
-		return []candidate{c}
+		return []*candidate{c}
 	}
-	parent := candidate{route: c.route.Parent, match: &c.route.Parent.Matches[c.match.Parent], index: c.match.Parent}
+	parent := &candidate{route: c.route.Parent, match: &c.route.Parent.Matches[c.match.Parent], index: c.match.Parent}
 	return append(parent.lineage(), c)
 }
 
-func compareMatches(a, b candidate) int {
+func compareMatches(a, b *candidate) int {
 	return cmp.Or(
 		-compareBool(a.match.Path.Kind == config.PathExact, b.match.Path.Kind == config.PathExact),
 		-cmp.Compare(len(a.match.Path.Value), len(b.match.Path.Value)),

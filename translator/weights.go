@@ -83,7 +83,7 @@ func invalidShare(r *config.Route) uint32 {
 }
 
 // failing is the candidate before c that takes the share of invalid backends.
-func (c candidate) failing(share uint32) candidate {
+func (c *candidate) failing(share uint32) *candidate {
 	match := proto.CloneOf(c.envoy.bare.Match)
 	match.RuntimeFraction = &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
 		Numerator: share, Denominator: typev3.FractionalPercent_MILLION,
@@ -91,6 +91,7 @@ func (c candidate) failing(share uint32) candidate {
 	bare := &routev3.Route{Name: c.envoy.bare.Name, Match: match}
 	directResponse(500, noValidBackends)(bare)
 	full := &routev3.Route{Name: bare.Name, Match: match, Action: bare.Action, TypedPerFilterConfig: c.envoy.full.TypedPerFilterConfig}
-	c.envoy.bare, c.envoy.full = bare, full
-	return c
+	f := *c
+	f.envoy.bare, f.envoy.full = bare, full
+	return &f
 }

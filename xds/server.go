@@ -62,6 +62,7 @@ func (s *Server) Register(gs grpc.ServiceRegistrar) {
 // ServerOptions returns the options that the gRPC server needs for Envoys.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
 		// By default gRPC closes a connection that is pinged more than every
 		// five minutes, as Envoys do.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{

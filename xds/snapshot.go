@@ -41,6 +41,7 @@ type Snapshot struct {
 	places map[string]string
 	// routePlaces tells it for the routes within the tables.
 	routePlaces map[string]string
+	sound       map[content][]reference // see sound
 }
 
 // Version identifies the content of the whole snapshot.
@@ -63,7 +64,11 @@ func (s *Snapshot) Size() (bytes int) {
 // Envoy's API does not allow, at any depth; names that are missing or given
 // twice; and names of resources that do not exist. Each begins with the place
 // in the file if r.Places knows it. None contains the content of a secret.
-func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
+func NewSnapshot(r *translator.Resources) (*Snapshot, error) { return (*Snapshot)(nil).Next(r) }
+
+// Next is [NewSnapshot] for those who have one of before, which may be nil: what was
+// checked for that is not checked again.
+func (s *Snapshot) Next(r *translator.Resources) (*Snapshot, error) {
 	messages := [kinds][]message{
 		secrets:   asMessages(r.Secrets),
 		clusters:  asMessages(r.Clusters),
@@ -71,11 +76,15 @@ func NewSnapshot(r *translator.Resources) (*Snapshot, error) {
 		listeners: asMessages(r.Listeners),
 		routes:    asMessages(r.Routes),
 	}
-	named, err := validate(&messages, r.Places)
+	known := &sound{now: map[content][]reference{}}
+	if s != nil {
+		known.before = s.sound
+	}
+	named, err := validate(&messages, r.Places, known)
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces)}
+	s = &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces), sound: known.now}
 	s.addresses, s.held = addressesOf(r.Clusters), maps.Clone(r.Held)
 	whole := sha256.New()
 	for k := range kinds {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"weak"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
@@ -251,6 +252,46 @@ func TestASlowEnvoyGetsTheLastSnapshotOnly(t *testing.T) {
 
 // What is kept for a stream depends on the resources, not on the number of
 // snapshots that were not answered.
+// An Envoy that has stopped reading keeps nobody from edits of a large table, and
+// nothing of those that it has missed.
+func TestAStuckEnvoyKeepsNothing(t *testing.T) {
+	edited := func(edit int) *Snapshot {
+		snap, err := NewSnapshot(manyRoutes(10_000, edit, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snap
+	}
+	s := newServer()
+	addr := serve(t, s)
+	s.Publish(edited(0))
+	stuck, fast := dial(t, s, addr, "stuck"), dial(t, s, addr, "fast")
+	stuck.boot("r")
+	fast.boot("r")
+	var tables []weak.Pointer[discoveryv3.Resource]
+	for edit := 1; edit <= 8; edit++ {
+		snap := edited(edit)
+		tables = append(tables, weak.Make(snap.find(routes, "r")))
+		s.Publish(snap)
+		fast.take("route configuration +r")
+	}
+	// What is published, what is on its way to the stuck one, and what its stream is
+	// about to send.
+	for kept, tries := len(tables), 0; kept > 3; tries++ {
+		runtime.GC()
+		kept = 0
+		for _, table := range tables {
+			if table.Value() != nil {
+				kept++
+			}
+		}
+		if tries == 1000 {
+			t.Fatalf("%d of %d tables are kept", kept, len(tables))
+		}
+	}
+	runtime.KeepAlive(stuck)
+}
+
 func TestUnansweredResponsesAreBounded(t *testing.T) {
 	s, e := start(t, cluster("a", 1), cluster("b", 1))
 	e.boot()

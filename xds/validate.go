@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ import (
 // checks: Envoy accepts a route to a cluster that does not exist, and answers
 // 503. It returns the route tables and extension configurations that listeners
 // name.
-func validate(messages *[kinds][]message, places map[string]string) (named [kinds][]string, _ error) {
+func validate(messages *[kinds][]message, places map[string]string, s *sound) (named [kinds][]string, _ error) {
 	exists := map[reference]bool{}
 	for k, ms := range messages {
 		for _, m := range ms {
@@ -37,7 +38,7 @@ func validate(messages *[kinds][]message, places map[string]string) (named [kind
 	for k, ms := range messages {
 		seen := map[string]bool{}
 		for _, m := range ms {
-			c := &check{kind: kind(k), references: map[reference]bool{}, unpacked: map[content]bool{}}
+			c := &check{kind: kind(k), references: map[reference]bool{}, sound: s}
 			switch name := m.GetName(); {
 			case name == "":
 				c.fail("has no name")
@@ -87,12 +88,35 @@ type check struct {
 	kind       kind
 	references map[reference]bool
 	mistakes   []string
-	// unpacked remembers the content of each Any. Routes with the same
-	// policies carry the same bytes, and once is enough.
-	unpacked map[content]bool
+	sound      *sound
 }
 
-type content struct{ typeURL, bytes string }
+// sound remembers which packed messages have no mistakes, and what they refer to.
+// Routes with the same policies carry the same bytes, and an edit leaves most of
+// them as they are: once is enough. What is not asked for again is forgotten with
+// the snapshot before.
+type sound struct{ before, now map[content][]reference }
+
+// content is a hash of a packed message and its type.
+type content [sha256.Size]byte
+
+func contentOf(packed *anypb.Any) (c content) {
+	h := sha256.New()
+	h.Write([]byte(packed.GetTypeUrl() + "\n"))
+	h.Write(packed.GetValue())
+	h.Sum(c[:0])
+	return c
+}
+
+func (s *sound) find(c content) (names []reference, ok bool) {
+	if names, ok = s.now[c]; ok {
+		return names, true
+	}
+	if names, ok = s.before[c]; ok {
+		s.now[c] = names
+	}
+	return names, ok
+}
 
 func (c *check) fail(format string, args ...any) {
 	if msg := fmt.Sprintf(format, args...); !slices.Contains(c.mistakes, msg) {
@@ -131,11 +155,26 @@ func (c *check) walk(m protoreflect.Message) {
 }
 
 func (c *check) unpack(packed *anypb.Any) {
-	key := content{packed.GetTypeUrl(), string(packed.GetValue())}
-	if c.unpacked[key] {
-		return
+	key := contentOf(packed)
+	names, ok := c.sound.find(key)
+	if !ok {
+		inside := &check{kind: c.kind, references: map[reference]bool{}, sound: c.sound}
+		inside.content(packed)
+		for _, msg := range inside.mistakes {
+			c.fail("%s", msg)
+		}
+		names = inside.sorted()
+		if len(inside.mistakes) == 0 {
+			c.sound.now[key] = names
+		}
 	}
-	c.unpacked[key] = true
+	for _, r := range names {
+		c.references[r] = true
+	}
+}
+
+// content looks at what is packed.
+func (c *check) content(packed *anypb.Any) {
 	name := strings.TrimPrefix(packed.GetTypeUrl(), "type.googleapis.com/")
 	inner, err := packed.UnmarshalNew()
 	switch {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -27,6 +29,7 @@ type built struct {
 	// digest tells whether two files say the same, the files they name
 	// included.
 	digest string
+	named  []string // see source
 }
 
 // source is a file that is read once, with the files that it names.
@@ -38,6 +41,9 @@ type source struct {
 	// alone is set where Envoy is configured by somebody else: then there are
 	// chains for profiles, and no resources. It is the default profile.
 	alone *string
+	// before is what the same settings have made of an earlier text, and may be nil.
+	// What has not changed of it is not made again.
+	before *built
 }
 
 // build reads the file and makes everything of it. Whatever can be wrong with a
@@ -47,12 +53,21 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	if err != nil {
 		return nil, &config.Error{File: s.path, Kind: config.Reference, Msg: "cannot be read: " + reason(err)}
 	}
-	hash := sha256.New()
-	hash.Write(src)
+	var checked *xds.Snapshot
+	if b := s.before; b != nil {
+		if bytes.Equal(src, b.text) && digest(src, b.named) == b.digest {
+			s.named = b.named
+			return b, nil
+		}
+		co.Previous, checked = b.config, b.snapshot
+		s.before = nil // what is made keeps s, to read files, and need not keep that
+	}
+	sum := sha256.New()
+	sum.Write(src)
 	co.ReadFile = func(name string) ([]byte, error) {
 		s.named = append(s.named, name)
 		content, err := os.ReadFile(name)
-		hash.Write(content)
+		sum.Write(content)
 		return content, err
 	}
 	b := &built{text: src}
@@ -67,7 +82,7 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	if b.config, err = config.Parse(s.path, src, co); err != nil {
 		return nil, err
 	}
-	b.digest = hex.EncodeToString(hash.Sum(nil))[:16]
+	b.digest, b.named = shorten(sum), s.named
 	if s.alone != nil {
 		// That nothing of the file leads to a profile is as it should be.
 		b.config.Warnings = slices.DeleteFunc(b.config.Warnings, func(w *config.Error) bool { return w.Kind == config.Unreachable })
@@ -79,11 +94,27 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	if b.resources, err = translator.Translate(b.config, to); err != nil {
 		return nil, err
 	}
-	if b.snapshot, err = xds.NewSnapshot(b.resources); err != nil {
+	if b.snapshot, err = checked.Next(b.resources); err != nil {
 		return nil, err
 	}
+	// Routes are most of the memory, and everything is made of them by now.
+	b.chains.Detach()
+	b.config.DropRoutes()
 	return b, nil
 }
+
+// digest is that of a text and the files that it names, as they are now.
+func digest(text []byte, named []string) string {
+	sum := sha256.New()
+	sum.Write(text)
+	for _, name := range named {
+		content, _ := os.ReadFile(name)
+		sum.Write(content)
+	}
+	return shorten(sum)
+}
+
+func shorten(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil))[:16] }
 
 // chainOf is what the translator has to know of a chain.
 func chainOf(c *extprocsvc.Chain) *translator.Chain {
@@ -104,7 +135,12 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, config.MaxFileBytes+1))
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil { // what grows is copied again and again
+		text.Grow(int(min(info.Size(), config.MaxFileBytes)) + bytes.MinRead)
+	}
+	_, err = text.ReadFrom(io.LimitReader(f, config.MaxFileBytes+1))
+	return text.Bytes(), err
 }
 
 // reason is an error of the file system without the path, which the message

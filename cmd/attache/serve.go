@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -40,6 +42,8 @@ type app struct {
 	waiting             *config.Config // refused for ports that somebody has; only follow knows it
 	moved               chan struct{}  // holds one token: we went back, and other files matter
 
+	ahead *built // see prepare; nil if nothing is
+
 	mu    sync.Mutex
 	state state
 	named []string // the files that the latest attempt to load asked for
@@ -67,8 +71,8 @@ func newApp(path string, log *slog.Logger) *app {
 // apply is the whole reload story. Everything that may fail comes first and has
 // touched nothing that runs when it does.
 func (a *app) apply() error {
-	src := &source{path: a.path, alone: a.alone}
-	next, err := src.build(config.Options{}, a.opts)
+	src := a.source()
+	next, err := a.build(src)
 	a.setNamed(src.named)
 	a.waiting = nil
 	if err == nil && a.ask != nil {
@@ -91,7 +95,38 @@ func (a *app) apply() error {
 	if !a.unchanged(next) {
 		a.commit(next)
 	}
+	a.ahead = nil
 	return nil
+}
+
+// prepare does the work of apply while it is not certain yet that the file is
+// complete. If it is, apply finds everything made.
+func (a *app) prepare() {
+	if next, err := a.build(a.source()); err == nil {
+		a.ahead = next
+	}
+}
+
+// build leaves the resources away: the snapshot has their bytes. What it needs on
+// the way is much and dies at once, so the collector works harder meanwhile.
+func (a *app) build(src *source) (*built, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	b, err := src.build(config.Options{}, a.opts)
+	if err == nil {
+		b.resources = nil
+	}
+	return b, err
+}
+
+// gcPercent is GOGC while a configuration is built: half of Go's default. With
+// 10,000 routes that is 20 MB less at the peak, for 5 % more CPU.
+const gcPercent = 50
+
+// source is the file, beside what was made of it last.
+func (a *app) source() *source {
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	return &source{path: a.path, alone: a.alone, before: cmp.Or(a.ahead, a.serving)}
 }
 
 // install lets both services work by a configuration. It cannot fail. The chains
@@ -103,7 +138,6 @@ func (a *app) install(next *built) (changed []string) {
 	} else {
 		a.extproc.Forget(0) // who names a profile gets its current chain
 	}
-	next.resources = nil // the snapshot has their bytes
 	a.serving = next
 	return changed
 }
@@ -126,10 +160,11 @@ func (a *app) commit(next *built) {
 // kept a good one: then that serves, degraded.
 func (a *app) start() error {
 	err := a.apply()
+	defer debug.FreeOSMemory() // a whole file takes more to read than to keep
 	if err == nil || !a.keep.exists() {
 		return err
 	}
-	kept, keptErr := (&source{path: a.keep.path(), alone: a.alone}).build(config.Options{}, a.opts)
+	kept, keptErr := a.build(&source{path: a.keep.path(), alone: a.alone})
 	if keptErr != nil {
 		return err
 	}
@@ -221,8 +256,8 @@ const portPause, maxPortPause = 200 * time.Millisecond, 5 * time.Second
 // the port is free.
 func (a *app) follow(ctx context.Context, w watcher) {
 	pause := portPause
+	w.Set(a.watched())
 	for {
-		w.Set(a.watched())
 		var again <-chan time.Time
 		if a.waiting != nil {
 			again = time.After(pause)
@@ -230,6 +265,9 @@ func (a *app) follow(ctx context.Context, w watcher) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.Pauses():
+			a.prepare()
+			continue
 		case <-w.Events():
 			pause = portPause
 			_ = a.apply() // reported, and kept in the state
@@ -240,12 +278,14 @@ func (a *app) follow(ctx context.Context, w watcher) {
 			}
 		case <-a.moved:
 		}
+		w.Set(a.watched())
 	}
 }
 
 // watcher is what follow needs of watch.Watcher.
 type watcher interface {
 	Set(paths []string)
+	Pauses() <-chan struct{}
 	Events() <-chan struct{}
 }
 

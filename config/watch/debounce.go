@@ -2,33 +2,46 @@ package watch
 
 import "time"
 
-// debounce passes each burst of signals on as one signal, sent when in has been
-// silent for quiet, or maxHold after the burst began if it never is. Signals
-// that nobody has received yet are one signal. Closing in closes the result.
-func debounce(in <-chan struct{}, quiet, maxHold time.Duration) <-chan struct{} {
-	out := make(chan struct{}, 1)
+// debounce passes each burst of signals on as one signal on settled, sent when in
+// has been silent for quiet, or maxHold after the burst began if it never is. Each
+// time that in has been silent for pause, which is not longer, it sends one on
+// paused: the burst may be over. Signals that nobody has received yet are one
+// signal. Closing in closes both.
+func debounce(in <-chan struct{}, pause, quiet, maxHold time.Duration) (paused, settled <-chan struct{}) {
+	p, s := make(chan struct{}, 1), make(chan struct{}, 1)
 	go func() {
-		defer close(out)
+		defer close(p)
+		defer close(s)
 		for range in {
-			settle(in, quiet, maxHold)
-			signal(out)
+			settle(in, pause, quiet, maxHold, p)
+			signal(s)
 		}
 	}()
-	return out
+	return p, s
 }
 
 // settle returns when in has been silent for quiet, is closed, or maxHold has
-// passed.
-func settle(in <-chan struct{}, quiet, maxHold time.Duration) {
+// passed. It signals each pause.
+func settle(in <-chan struct{}, pause, quiet, maxHold time.Duration, paused chan<- struct{}) {
 	limit := time.After(maxHold)
-	for {
+	for rest := quiet; ; {
+		wait := rest
+		if rest == quiet {
+			wait = pause
+		}
 		select {
 		case _, open := <-in:
 			if !open {
 				return
 			}
-		case <-time.After(quiet):
-			return
+			rest = quiet
+		case <-time.After(wait):
+			if rest == quiet {
+				signal(paused)
+			}
+			if rest -= wait; rest <= 0 {
+				return
+			}
 		case <-limit:
 			return
 		}

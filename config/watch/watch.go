@@ -39,6 +39,7 @@ func (o Options) withDefaults() Options {
 // Watcher watches a set of files. Its methods may be called from any goroutine.
 type Watcher struct {
 	log    *slog.Logger
+	pauses chan struct{}
 	events chan struct{}
 	sets   chan request
 	stop   context.CancelFunc
@@ -59,6 +60,7 @@ func New(log *slog.Logger, opts Options) (*Watcher, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &Watcher{
 		log:    log,
+		pauses: make(chan struct{}, 1),
 		events: make(chan struct{}, 1),
 		sets:   make(chan request),
 		stop:   stop,
@@ -104,6 +106,14 @@ type request struct {
 // changes before it is received from are one event. It is never closed.
 func (w *Watcher) Events() <-chan struct{} { return w.events }
 
+// Pauses returns a channel that says so earlier: something stirs at the files, and
+// there was a pause of 10 ms. They may not be complete yet, or unchanged, but who
+// needs time for them can begin. It is never closed.
+func (w *Watcher) Pauses() <-chan struct{} { return w.pauses }
+
+// pause is how long a pause is. Many writers are done within it.
+const pause = 10 * time.Millisecond
+
 // Close stops watching and waits until all goroutines have ended. It may be
 // called more than once.
 func (w *Watcher) Close() {
@@ -114,7 +124,7 @@ func (w *Watcher) Close() {
 // run is the only goroutine that touches l.
 func (w *Watcher) run(l *loop, opts Options) {
 	stirred := make(chan struct{}, 1) // something happened at a place of ours
-	settled := debounce(stirred, opts.Quiet, opts.MaxHold)
+	paused, settled := debounce(stirred, min(pause, opts.Quiet), opts.Quiet, opts.MaxHold)
 	defer func() {
 		close(stirred)
 		for range settled {
@@ -130,13 +140,16 @@ func (w *Watcher) run(l *loop, opts Options) {
 	poll := time.NewTicker(opts.Poll)
 	defer poll.Stop()
 
+	changed := false // since the last event
 	for {
-		changed := false
 		select {
 		case <-w.done:
 			return
 		case r := <-w.sets:
-			changed = l.set(r.paths)
+			if l.set(r.paths) {
+				changed = true
+				signal(stirred)
+			}
 			close(r.watched)
 		case change := <-changes:
 			if l.concerns(change) {
@@ -146,13 +159,18 @@ func (w *Watcher) run(l *loop, opts Options) {
 			// An overflow, most likely: what was lost may have been ours.
 			w.log.Debug("file notifications failed", "error", err)
 			signal(stirred)
+		case <-paused:
+			signal(w.pauses)
 		case <-settled:
-			changed = l.check(true)
+			if l.check(true) || changed {
+				changed = false
+				signal(w.events)
+			}
 		case <-poll.C:
-			changed = l.check(false)
-		}
-		if changed {
-			signal(w.events)
+			if l.check(false) { // and perhaps it is being written
+				changed = true
+				signal(stirred)
+			}
 		}
 	}
 }

@@ -243,7 +243,8 @@ func TestLinkedDirectory(t *testing.T) {
 }
 
 func TestOthersWakeNobody(t *testing.T) {
-	f := newFolder(t, told)
+	// The quiet time is longer than a busy machine takes to write a file.
+	f := newFolder(t, Options{Quiet: 500 * time.Millisecond, MaxHold: time.Minute, Poll: time.Hour})
 	for i := range 200 {
 		f.write(fmt.Sprintf("neighbour-%d", i%3), fmt.Sprint(i))
 		f.write("attache.yaml", "one")
@@ -286,6 +287,18 @@ func TestNeverQuiet(t *testing.T) {
 	}
 	stop()
 	f.must(<-failed)
+}
+
+// A pause comes before the event, and does not wait for the files to be complete.
+func TestPauses(t *testing.T) {
+	f := newFolder(t, Options{Quiet: time.Second, MaxHold: time.Minute, Poll: time.Hour})
+	f.write("attache.yaml", "two")
+	select {
+	case <-f.Events():
+		t.Error("an event before there was a pause")
+	case <-f.Pauses():
+	}
+	f.event("the end of the pause")
 }
 
 func TestPolling(t *testing.T) {
