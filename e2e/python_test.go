@@ -5,7 +5,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/attache-dev/attache/pythontest"
+	"github.com/attache-dev/attache/e2e/pythontest"
 )
 
 // pythonCommand runs a program of Python's with the packages of a file of

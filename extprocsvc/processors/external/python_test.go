@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/attache-dev/attache/pythontest"
+	"github.com/attache-dev/attache/e2e/pythontest"
 )
 
 // The processors of testdata run on what servers of F5's SDK run on.
