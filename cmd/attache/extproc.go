@@ -29,15 +29,9 @@ type aloneFlags struct {
 	profile     string
 	tls         tlsFiles
 	plaintext   bool
-	maxStreams  int64
-	maxHeld     int64
-	drain       time.Duration
 	assumed     extprocfilterv3.ProcessingMode_BodySendMode
 	printFilter string
 }
-
-// defaultMaxStreams is well above what one process is asked to carry.
-const defaultMaxStreams = 10_000
 
 func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := &aloneFlags{}
@@ -52,8 +46,7 @@ func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	fs.StringVar(&f.tls.key, "tls-key", "", "its private key, a PEM `FILE`")
 	fs.StringVar(&f.tls.clientCA, "tls-client-ca", "", "certificates that must have signed those of clients, a PEM `FILE`; default: clients need none")
 	fs.BoolVar(&f.plaintext, "plaintext", false, "listen beyond this machine without TLS: whoever reaches the port can read and send")
-	fs.Int64Var(&f.maxStreams, "max-streams", defaultMaxStreams, "requests that may be in hand at a time, a `NUMBER`; one more is answered by the failure mode")
-	fs.Int64Var(&f.maxHeld, "max-held", extprocsvc.DefaultHeldBudget, "`BYTES` of bodies that may be held at a time; requests that need more are answered with 503")
+	f.limits.flags(fs)
 	fs.Func("assume-body-mode", "the body mode of an Envoy so old that it does not tell: buffered or fullDuplexStreamed, a `MODE`; default fullDuplexStreamed", f.assume)
 	fs.DurationVar(&f.drain, "drain", 30*time.Second, "how long requests in hand may take at the end, a `DURATION`")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
@@ -104,12 +97,8 @@ func (f *aloneFlags) mistake() error {
 		return errors.New("--tls-cert and --tls-key go together")
 	case f.tls.clientCA != "" && f.tls.cert == "":
 		return errors.New("--tls-client-ca needs --tls-cert and --tls-key")
-	case f.maxStreams < 1:
-		return errors.New("--max-streams must be at least 1")
-	case f.maxHeld < 1:
-		return errors.New("--max-held must be at least 1")
 	}
-	return nil
+	return f.limits.mistake()
 }
 
 // alternatives is a list of words for a sentence.
@@ -132,7 +121,7 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	s.app.alone = &f.profile
 	s.app.tell = s.tell
 	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{
-		Log: s.log, MaxStreams: f.maxStreams, HeldBudget: f.maxHeld, AssumeBodyMode: f.assumed,
+		Log: s.log, MaxStreams: f.limits.maxStreams, HeldBudget: f.limits.maxHeld, AssumeBodyMode: f.assumed,
 	})
 	s.app.xds = xds.NewServer(s.log) // which nobody joins
 	s.app.keep = stateFile{dir: f.stateDir}

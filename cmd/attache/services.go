@@ -49,6 +49,7 @@ type serviceFlags struct {
 	trustedCA           string
 	extProcTLS          bool
 	extProcInsecure     bool
+	limits              limits
 }
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -83,6 +84,7 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 		fs.BoolVar(&f.extProcTLS, "extproc-tls", false, "speak TLS on the ext_proc connection too, with the certificates of the xDS connection")
 	}
 	fs.BoolVar(&f.extProcInsecure, "extproc-insecure", false, "let anybody who reaches the ext_proc service talk to it, where it listens beyond this machine without TLS")
+	f.limits.flags(fs)
 	fs.StringVar(&f.trustedCA, "trusted-ca", translator.DefaultTrustedCA, "the `FILE`, where Envoy runs, with the certificates that verify backends whose TLS names none")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error; default config.logging.level, or info")
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
@@ -103,6 +105,9 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	}
 	if f.extProcTLS && strings.HasPrefix(f.extProc, "unix:") {
 		return fail(stderr, exitUsage, errors.New("--extproc-tls: a unix socket has no TLS; its permissions say who may connect"))
+	}
+	if err := f.limits.mistake(); err != nil {
+		return fail(stderr, exitUsage, err)
 	}
 	f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
@@ -213,7 +218,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	s.app = newApp(s.flags.file, s.log)
 	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:], TrustedCA: s.flags.trustedCA, ServiceTLS: s.flags.extProcTLS}
 	s.app.tell = s.tell
-	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log})
+	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log, MaxStreams: s.flags.limits.maxStreams, HeldBudget: s.flags.limits.maxHeld})
 	s.app.xds = xds.NewServer(s.log)
 	if s.flags.runsEnvoy {
 		s.app.xds.ExpectOne()
