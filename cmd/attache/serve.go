@@ -75,9 +75,6 @@ func (a *app) apply() error {
 	next, err := a.build(src)
 	a.setNamed(src.named)
 	a.waiting = nil
-	if err == nil && a.ask != nil {
-		err = a.ask(next)
-	}
 	if err == nil && a.ports != nil {
 		if err = a.ports.take(next.config); err != nil {
 			a.waiting = next.config
@@ -107,15 +104,22 @@ func (a *app) prepare() {
 	}
 }
 
-// build leaves the resources away: the snapshot has their bytes. What it needs on
-// the way is much and dies at once, so the collector works harder meanwhile.
+// build has our Envoy check what was made of the file, and leaves the resources
+// away: the snapshot has their bytes. What it needs on the way is much and dies at
+// once, so the collector works harder meanwhile.
 func (a *app) build(src *source) (*built, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	b, err := src.build(config.Options{}, a.opts)
-	if err == nil {
-		b.resources = nil
+	if err != nil || b.resources == nil { // without them it was here before
+		return b, err
 	}
-	return b, err
+	if a.ask != nil {
+		if err := a.ask(b); err != nil {
+			return nil, err
+		}
+	}
+	b.resources = nil
+	return b, nil
 }
 
 // gcPercent is GOGC while a configuration is built: half of Go's default. With
