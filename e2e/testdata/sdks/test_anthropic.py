@@ -26,9 +26,11 @@ def client(route="private", attempts=None):
 
 
 class Messages(Case):
+    route = "private"
+
     def setUp(self):
         self.attempts = Attempts()
-        self.client = client(attempts=self.attempts)
+        self.client = client(self.route, self.attempts)
         self.addCleanup(self.client.close)
 
     def ask(self, model="person", **more):
@@ -173,7 +175,7 @@ class Messages(Case):
 
     def test_async(self):
         async def run():
-            async with anthropic.AsyncAnthropic(base_url=f"{GATEWAY}/private", api_key="sk") as c:
+            async with anthropic.AsyncAnthropic(base_url=f"{GATEWAY}/{self.route}", api_key="sk") as c:
                 async def whole():
                     return await c.messages.create(**self.ask())
 

@@ -44,9 +44,11 @@ def client(route="private", attempts=None):
 
 
 class ChatCompletions(Case):
+    route = "private"
+
     def setUp(self):
         self.attempts = Attempts()
-        self.client = client(attempts=self.attempts)
+        self.client = client(self.route, self.attempts)
         self.addCleanup(self.client.close)
 
     def test_answer(self):
@@ -223,7 +225,7 @@ class ChatCompletions(Case):
         async def run():
             attempts = Attempts()
             http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [attempts.later]})
-            async with openai.AsyncOpenAI(base_url=f"{GATEWAY}/private/v1", api_key="sk", http_client=http) as c:
+            async with openai.AsyncOpenAI(base_url=f"{GATEWAY}/{self.route}/v1", api_key="sk", http_client=http) as c:
                 async def whole():
                     return (await c.chat.completions.create(model="person", messages=ASK)).choices[0].message.content
 
@@ -276,9 +278,11 @@ class Embeddings(Case):
 
 
 class Responses(Case):
+    route = "private"
+
     def setUp(self):
         self.attempts = Attempts()
-        self.client = client(attempts=self.attempts)
+        self.client = client(self.route, self.attempts)
         self.addCleanup(self.client.close)
 
     def check(self, answer):
@@ -366,7 +370,7 @@ class Responses(Case):
 
     def test_async(self):
         async def run():
-            async with openai.AsyncOpenAI(base_url=f"{GATEWAY}/private/v1", api_key="sk") as c:
+            async with openai.AsyncOpenAI(base_url=f"{GATEWAY}/{self.route}/v1", api_key="sk") as c:
                 async with c.responses.stream(model="person", input="Who?", extra_headers=cut(7)) as stream:
                     self.check(await stream.get_final_response())
 
