@@ -109,7 +109,7 @@ func TestCollectedStreamThroughEnvoy(t *testing.T) {
 		{"unchanged, buffered", guarded("", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier}`), buffered, 200, full},
 		{"masked by a step that guards streams, buffered", guarded("", one, maskP), buffered, 200, masked},
 		{"rejected, buffered", guarded("", `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier, params: {reject: true, say: no}}`), buffered, 429, `{"error":{"message":"no|hi|it is 123-45-6789","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"no|hi|it is 123-45-6789"}`},
-		{"streamed", guarded("", one, maskP), []string{"response_body_mode: FULL_DUPLEX_STREAMED", "response_body_mode: STREAMED"}, 500, `{"error":{"message":"the gateway cannot read this request's body: its ext_proc filter has response_body_mode STREAMED","type":"server_error","param":null,"code":"misconfigured"}}`},
+		{"streamed", guarded("", one, maskP), []string{"response_body_mode: FULL_DUPLEX_STREAMED", "response_body_mode: STREAMED"}, 500, `{"error":{"message":"the gateway is not shown what it has to read: its ext_proc filter has response_body_mode STREAMED","type":"server_error","param":null,"code":"misconfigured"}}`},
 	} {
 		s := start(t, wholes.Build, extprocsvc.Options{}, c.file)
 		t.Cleanup(s.Close)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -71,10 +72,18 @@ var (
 
 	noService = broken(503, "no_service", "no service of this route is for this request")
 
-	unreadableResponse = broken(502, "unreadable_response", "the gateway cannot read the model's response")
-	largeResponse      = broken(502, "response_too_large", "the model's response is too large")
-	lateResponse       = broken(504, "response_timeout", "the model's response is checked as a whole, and takes too long")
+	unreadableResponse = once(broken(502, "unreadable_response", "the gateway cannot read the model's response"))
+	largeResponse      = once(broken(502, "response_too_large", "the model's response is too large"))
+	lateResponse       = once(broken(504, "response_timeout", "the model's response is checked as a whole, and takes too long"))
 )
+
+// once is a refusal that tells clients not to try again: the model has worked, and
+// would for the same end. OpenAI's and Anthropic's SDKs try 5xx again unless this
+// header says no.
+func once(r *refusal) *refusal {
+	r.headers = append(slices.Clip(jsonHeaders), config.Header{Name: "x-should-retry", Value: "false"})
+	return r
+}
 
 // fault is a refusal whose message needs no formatting.
 func fault(status uint32, kind, code, message string) *refusal {

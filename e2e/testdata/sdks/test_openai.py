@@ -186,6 +186,13 @@ class ChatCompletions(Case):
         self.assertNotIn("AKIA", str(raised.exception))
         self.assertEqual(self.attempts.n, 1)
 
+    def test_unreadable_answer(self):
+        """The SDK does not ask again, and pay again, for an answer that no guard can read."""
+        with self.assertRaises(openai.InternalServerError) as raised:
+            self.client.chat.completions.create(model="broken", messages=ASK)
+        self.assertEqual((raised.exception.status_code, raised.exception.code), (502, "unreadable_response"))
+        self.assertEqual(self.attempts.n, 1)
+
     def test_rejected_stream(self):
         """What was harmless has come; then the SDK raises, and the client goes on."""
         for n in CUTS:
