@@ -37,7 +37,7 @@ func packages(requirements string) (string, error) {
 	}
 	sum := sha256.Sum256(append(wanted, version...))
 	_, here, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(here), "..", ".venv")
+	root := filepath.Join(filepath.Dir(here), "..", "..", ".venv")
 	dir := filepath.Join(root, hex.EncodeToString(sum[:8]))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
