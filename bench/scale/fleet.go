@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 // fleet is a size with several Envoys, simulated.
@@ -54,7 +56,7 @@ func (f *fleet) measure(ctx context.Context, s *scene, of sizes) error {
 	// configuration, which is not the one before.
 	before, has := "", make([]string, f.Envoys)
 	next := func() (bytes, resources int, err error) {
-		limit := time.After(patience)
+		limit := time.After(measuring.Patience)
 		for has[0] == before || slices.ContainsFunc(has, func(v string) bool { return v != has[0] }) {
 			select {
 			case r := <-got:
@@ -66,7 +68,7 @@ func (f *fleet) measure(ctx context.Context, s *scene, of sizes) error {
 			case <-ctx.Done():
 				return 0, 0, context.Cause(ctx)
 			case <-limit:
-				return 0, 0, fmt.Errorf("not all %d Envoys have the edit after %s", f.Envoys, patience)
+				return 0, 0, fmt.Errorf("not all %d Envoys have the edit after %s", f.Envoys, measuring.Patience)
 			}
 		}
 		before = has[0]
@@ -99,7 +101,7 @@ func (f *fleet) measure(ctx context.Context, s *scene, of sizes) error {
 	}
 	f.EditBytes = int64(bytes / of.edits)
 	f.Resources = float64(resources) / float64(of.edits*f.Envoys)
-	f.Acked, f.Attache, f.LoadAverage = summary(took), used[0], loadAverage()
+	f.Acked, f.Attache, f.LoadAverage = summary(took), used[0], measuring.LoadAverage()
 	return nil
 }
 

@@ -13,7 +13,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -22,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 func main() {
@@ -50,45 +51,16 @@ func main() {
 
 func run(ctx context.Context, s sizes, attache, envoy, out, doc, render string) error {
 	var r report
+	var err error
 	if render != "" {
-		text, err := os.ReadFile(render)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("%s: %w", render, err)
-		}
-	} else {
-		var err error
-		if r, err = measure(ctx, s, programs{attache, envoy}, os.Stderr); err != nil {
-			return err
-		}
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		text = append(text, '\n')
-		if out == "" {
-			_, err = os.Stdout.Write(text)
-		} else {
-			err = os.WriteFile(out, text, 0o644)
-		}
-		if err != nil {
-			return err
-		}
+		err = measuring.Read(render, &r)
+	} else if r, err = measure(ctx, s, programs{attache, envoy}, os.Stderr); err == nil {
+		err = measuring.Keep(out, r)
 	}
-	if doc == "" {
-		return nil
-	}
-	page, err := os.ReadFile(doc)
-	if err != nil {
+	if err != nil || doc == "" {
 		return err
 	}
-	page, err = r.into(page)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doc, err)
-	}
-	return os.WriteFile(doc, page, 0o644)
+	return measuring.Show(doc, maker, r.tables())
 }
 
 // sizes are what is measured.

@@ -11,12 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/attache-dev/attache/bench/measuring"
 	"github.com/attache-dev/attache/envoy"
 )
 
@@ -25,18 +25,13 @@ type programs struct{ attache, envoy string }
 
 // measure runs every size, and tells what it is at.
 func measure(ctx context.Context, s sizes, p programs, progress io.Writer) (report, error) {
-	for _, path := range []*string{&p.attache, &p.envoy} {
-		abs, err := filepath.Abs(*path)
-		if err != nil {
-			return report{}, err
-		}
-		*path = abs
-	}
 	version, err := exec.CommandContext(ctx, p.envoy, "--version").Output()
 	if err != nil {
 		return report{}, fmt.Errorf("%s: %w", p.envoy, err)
 	}
-	r := report{Date: time.Now().UTC().Format(time.DateTime), Machine: thisMachine(), Envoy: strings.TrimSpace(string(version))}
+	// What is in front of it is the path, which says nothing.
+	_, of, _ := strings.Cut(string(version), "version: ")
+	r := report{Date: time.Now().UTC().Format(time.DateTime), Machine: measuring.ThisMachine(), Envoy: strings.TrimSpace(of)}
 	for _, n := range s.routes {
 		for _, hosts := range s.hosts {
 			for _, chains := range []bool{false, true} {
@@ -68,39 +63,15 @@ func measure(ctx context.Context, s sizes, p programs, progress io.Writer) (repo
 	return r, nil
 }
 
-// machine is where the figures come from. They are worth nothing without it.
-type machine struct {
-	CPU    string `json:"cpu"`
-	Cores  int    `json:"cores"`
-	System string `json:"system"`
-	Go     string `json:"go"`
-}
-
-func thisMachine() machine {
-	m := machine{Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-		}
-	}
-	return m
-}
-
-// loadAverage is what else the machine had to do in the last minute.
-func loadAverage() float64 {
-	text, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	load, _ := strconv.ParseFloat(first, 64)
-	return load
-}
+// off are the ports that nobody here needs.
+var off = []string{"ADMIN_ADDR=off", "STATS_ADDR=off", "READINESS_ADDR=off"}
 
 // A scene is an Attaché with its file, and somebody behind it.
 type scene struct {
 	programs programs
 	dir      string
 	file     *file
-	attache  *process
+	attache  *measuring.Process
 	load     time.Duration // from the start to ready
 }
 
@@ -132,17 +103,17 @@ func inScene(ctx context.Context, p programs, f *file, do func(*scene) error) (e
 
 	s := &scene{programs: p, dir: dir, file: f}
 	ready, began := filepath.Join(dir, "ready"), time.Now()
-	s.attache, err = start(dir, p.attache, "serve", "-f", f.path, "--xds", "unix:"+s.socket("xds"), "--extproc", "unix:"+s.socket("extproc"), "--ready-file", ready, "--drain", "0s")
+	s.attache, err = measuring.Start(dir, off, p.attache, "serve", "-f", f.path, "--xds", "unix:"+s.socket("xds"), "--extproc", "unix:"+s.socket("extproc"), "--ready-file", ready, "--drain", "0s")
 	if err != nil {
 		return err
 	}
-	defer s.attache.end()
+	defer s.attache.End()
 	defer func() {
 		if err != nil {
-			err = s.attache.explain(err)
+			err = s.attache.Explain(err)
 		}
 	}()
-	err = until(ctx, "attache is ready", time.Millisecond, func() bool { _, err := os.Stat(ready); return err == nil })
+	err = measuring.Until(ctx, "attache is ready", time.Millisecond, func() bool { _, err := os.Stat(ready); return err == nil })
 	if err != nil {
 		return err
 	}
@@ -201,26 +172,48 @@ type usage struct {
 }
 
 // during measures processes while do makes the edits.
-func (s sizes) during(do func() error, all ...*process) ([]usage, error) {
+func (s sizes) during(do func() error, all ...*measuring.Process) ([]usage, error) {
 	list := make([]usage, len(all))
 	for i, p := range all {
-		_, list[i].Start = p.memory()
+		_, peak, err := p.Memory()
+		if err != nil {
+			return nil, err
+		}
+		list[i].Start = mb(peak)
 	}
 	time.Sleep(s.idle)
 	for i, p := range all {
-		p.resetPeak()
-		list[i].Idle, _ = p.memory()
-		list[i].CPU = -ms(p.cpu())
+		if err := p.ResetPeak(); err != nil {
+			return nil, err
+		}
+		now, _, err := p.Memory()
+		if err != nil {
+			return nil, err
+		}
+		cpu, err := p.CPU()
+		if err != nil {
+			return nil, err
+		}
+		list[i].Idle, list[i].CPU = mb(now), -ms(cpu)
 	}
 	if err := do(); err != nil {
 		return nil, err
 	}
 	for i, p := range all {
-		list[i].CPU = (list[i].CPU + ms(p.cpu())) / float64(s.edits)
-		_, list[i].Peak = p.memory()
+		cpu, err := p.CPU()
+		if err != nil {
+			return nil, err
+		}
+		_, peak, err := p.Memory()
+		if err != nil {
+			return nil, err
+		}
+		list[i].CPU, list[i].Peak = (list[i].CPU+ms(cpu))/float64(s.edits), mb(peak)
 	}
 	return list, nil
 }
+
+func mb(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
@@ -283,19 +276,19 @@ func (o *one) measure(ctx context.Context, s *scene, of sizes) error {
 		return err
 	}
 	began := time.Now()
-	e, err := start(s.dir, s.programs.envoy, append([]string{"--config-yaml", string(bootstrap), "--concurrency", "1"}, envoy.Flags...)...)
+	e, err := measuring.Start(s.dir, nil, s.programs.envoy, append([]string{"--config-yaml", string(bootstrap), "--concurrency", "1"}, envoy.Flags...)...)
 	if err != nil {
 		return err
 	}
-	defer e.end()
+	defer e.End()
 
-	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: measuring.Patience}
 	defer client.CloseIdleConnections()
 	live := func(route int) error {
-		return until(ctx, "the edit is live", 2*time.Millisecond, func() bool { return s.live(client, route) })
+		return measuring.Until(ctx, "the edit is live", 2*time.Millisecond, func() bool { return s.live(client, route) })
 	}
 	if err := live(0); err != nil {
-		return e.explain(err)
+		return e.Explain(err)
 	}
 	o.Join, o.FirstBytes = ms(time.Since(began)), w.down.Load()
 
@@ -315,7 +308,7 @@ func (o *one) measure(ctx context.Context, s *scene, of sizes) error {
 				return err
 			}
 			if err := live(route); err != nil {
-				return e.explain(err)
+				return e.Explain(err)
 			}
 			took = append(took, time.Since(began))
 		}
@@ -328,14 +321,14 @@ func (o *one) measure(ctx context.Context, s *scene, of sizes) error {
 	if err != nil {
 		return err
 	}
-	o.Live, o.Attache, o.Envoy, o.LoadAverage = summary(took), used[0], used[1], loadAverage()
+	o.Live, o.Attache, o.Envoy, o.LoadAverage = summary(took), used[0], used[1], measuring.LoadAverage()
 	return nil
 }
 
 // accepted asks an Envoy how many responses it has accepted. Each had one
 // resource, but for the first with clusters.
 func accepted(admin string) (n int, err error) {
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+	client := &http.Client{Timeout: measuring.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", admin)

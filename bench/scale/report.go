@@ -1,35 +1,26 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 // report is what was measured, as it is kept.
 type report struct {
-	Date    string  `json:"date"`
-	Machine machine `json:"machine"`
-	Envoy   string  `json:"envoy"`
-	One     []one   `json:"one_envoy"`
-	Fleet   []fleet `json:"simulated_envoys"`
+	Date    string            `json:"date"`
+	Machine measuring.Machine `json:"machine"`
+	Envoy   string            `json:"envoy"`
+	One     []one             `json:"one_envoy"`
+	Fleet   []fleet           `json:"simulated_envoys"`
 }
 
-// The tables stand between these lines of a page.
-var begin, end = []byte("<!-- begin: made by bench/scale -->\n"), []byte("<!-- end -->\n")
+// maker is whose place in a page the tables have.
+const maker = "bench/scale"
 
-// into puts the tables into a page.
-func (r report) into(page []byte) ([]byte, error) {
-	head, rest, found := bytes.Cut(page, begin)
-	_, tail, ends := bytes.Cut(rest, end)
-	if !found || !ends {
-		return nil, errors.New("the page has no place for the tables")
-	}
-	return bytes.Join([][]byte{head, begin, r.tables(), end, tail}, nil), nil
-}
-
-func (r report) tables() []byte {
-	var b bytes.Buffer
+func (r report) tables() string {
+	var b strings.Builder
 	fmt.Fprintf(&b, "Measured on %s with %d cores of %s, %s; the load average tells what else the machine had to do.\n\n", r.Date[:10], r.Machine.Cores, r.Machine.CPU, r.Machine.Go)
 	b.WriteString("| Routes | Hosts | Chains | Load | Envoy's start to the first answer | Edit to live, median | longest | First bytes | Bytes per edit | Resources per edit | Attaché: CPU per edit | memory idle | most | Envoy: CPU per edit | memory idle | most | Load average |\n")
 	b.WriteString("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
@@ -39,7 +30,7 @@ func (r report) tables() []byte {
 			inMS(o.Attache.CPU), inMB(o.Attache.Idle), inMB(max(o.Attache.Start, o.Attache.Peak)), inMS(o.Envoy.CPU), inMB(o.Envoy.Idle), inMB(max(o.Envoy.Start, o.Envoy.Peak)), o.LoadAverage)
 	}
 	if len(r.Fleet) == 0 {
-		return b.Bytes()
+		return b.String()
 	}
 	b.WriteString("\n| Envoys | Routes | Chains | Edit to acknowledged by all, median | longest | Bytes per edit, to all | Resources per edit, to each | Attaché: CPU per edit | memory idle | most | Load average |\n")
 	b.WriteString("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
@@ -48,7 +39,7 @@ func (r report) tables() []byte {
 			f.Envoys, thousands(f.Routes), chains(f.Chains), inMS(f.Acked.P50), inMS(f.Acked.Max), inKB(f.EditBytes), f.Resources,
 			inMS(f.Attache.CPU), inMB(f.Attache.Idle), inMB(max(f.Attache.Start, f.Attache.Peak)), f.LoadAverage)
 	}
-	return b.Bytes()
+	return b.String()
 }
 
 func thousands(n int) string {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/attache-dev/attache/bench/measuring"
 	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
@@ -42,9 +42,6 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%s: %+v", f.title(), f)
 		}
 	}
-	if _, err := r.into(slices.Concat(begin, end)); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestPage: the tables of the page are those of the latest figures.
@@ -53,23 +50,19 @@ func TestPage(t *testing.T) {
 	if err != nil || len(results) == 0 {
 		t.Fatal("no results", err)
 	}
-	text, err := os.ReadFile(slices.Max(results))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var r report
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := measuring.Read(slices.Max(results), &r); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile("../../docs/scale.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := r.into(page)
+	made, err := measuring.Into(string(page), maker, r.tables())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(made) != string(page) {
+	if made != string(page) {
 		t.Error("docs/scale.md is not what the latest figures say; run go run ./bench/scale -render FILE -doc docs/scale.md")
 	}
 }

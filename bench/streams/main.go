@@ -12,7 +12,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -21,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 func main() {
@@ -60,50 +61,30 @@ func series(seconds time.Duration) []load {
 
 func run(ctx context.Context, p programs, only string, seconds time.Duration, out, doc, render string) error {
 	var r report
+	var err error
 	if render != "" {
-		text, err := os.ReadFile(render)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("%s: %w", render, err)
-		}
-	} else {
-		r = report{Date: time.Now().UTC().Format(time.RFC3339), Machine: thisMachine()}
-		for _, l := range series(seconds) {
-			if only != "" && !slices.Contains(strings.Split(only, ","), l.Series) {
-				continue
-			}
-			f, err := measure(ctx, p, l)
-			if err != nil {
-				return fmt.Errorf("%v: %w", l, err)
-			}
-			fmt.Fprintln(os.Stderr, f.row())
-			r.Figures = append(r.Figures, f)
-		}
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		text = append(text, '\n')
-		if out == "" {
-			_, err = os.Stdout.Write(text)
-		} else {
-			err = os.WriteFile(out, text, 0o644)
-		}
-		if err != nil {
-			return err
-		}
+		err = measuring.Read(render, &r)
+	} else if r, err = measureAll(ctx, p, only, seconds); err == nil {
+		err = measuring.Keep(out, r)
 	}
-	if doc == "" {
-		return nil
-	}
-	page, err := os.ReadFile(doc)
-	if err != nil {
+	if err != nil || doc == "" {
 		return err
 	}
-	if page, err = r.into(page); err != nil {
-		return fmt.Errorf("%s: %w", doc, err)
+	return measuring.Show(doc, maker, r.table())
+}
+
+func measureAll(ctx context.Context, p programs, only string, seconds time.Duration) (report, error) {
+	r := report{Date: time.Now().UTC().Format(time.RFC3339), Machine: measuring.ThisMachine()}
+	for _, l := range series(seconds) {
+		if only != "" && !slices.Contains(strings.Split(only, ","), l.Series) {
+			continue
+		}
+		f, err := measure(ctx, p, l)
+		if err != nil {
+			return r, fmt.Errorf("%v: %w", l, err)
+		}
+		fmt.Fprintln(os.Stderr, f.row())
+		r.Figures = append(r.Figures, f)
 	}
-	return os.WriteFile(doc, page, 0o644)
+	return r, nil
 }

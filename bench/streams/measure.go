@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 // A stream is one answer: what the model says, and what the client hears.
@@ -81,14 +81,14 @@ func measure(ctx context.Context, p programs, l load) (f figure, err error) {
 	if err != nil {
 		return f, err
 	}
-	defer service.stop()
+	defer service.End()
 	profile := "idle"
 	heard := said
 	if l.Guarded {
 		profile, heard = "guarded", maskedSaid
 	}
 	var w way
-	var proxy *process
+	var proxy *measuring.Process
 	if l.Envoy {
 		m, addr, err := serveModels()
 		if err != nil {
@@ -98,7 +98,7 @@ func measure(ctx context.Context, p programs, l load) (f figure, err error) {
 		if proxy, m.envoy, err = startEnvoy(ctx, p, dir, service, profile, addr); err != nil {
 			return f, err
 		}
-		defer proxy.stop()
+		defer proxy.End()
 		w = m
 	} else {
 		c, err := converse(service.addr, profile)
@@ -121,7 +121,7 @@ func measure(ctx context.Context, p programs, l load) (f figure, err error) {
 		return f, err
 	}
 
-	used, err := spent(service.process, proxy)
+	used, err := spent(service.Process, proxy)
 	if err != nil {
 		return f, err
 	}
@@ -137,10 +137,10 @@ func measure(ctx context.Context, p programs, l load) (f figure, err error) {
 	if err := f.busy(service, proxy); err != nil {
 		return f, err
 	}
-	f.LoadAverage = loadAverage()
+	f.LoadAverage = measuring.LoadAverage()
 	f.finish(ctx, streams)
 	f.Took = time.Since(started).Seconds()
-	now, err := spent(service.process, proxy)
+	now, err := spent(service.Process, proxy)
 	if err != nil {
 		return f, err
 	}
@@ -243,7 +243,7 @@ func (s *stream) finish(ctx context.Context) (missing int, err error) {
 
 // finish ends all streams, and counts what came of them.
 func (f *figure) finish(ctx context.Context, streams []*stream) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, measuring.Patience)
 	defer cancel()
 	var delays []time.Duration
 	for _, s := range streams {
@@ -266,17 +266,24 @@ func (f *figure) finish(ctx context.Context, streams []*stream) {
 }
 
 // spent is the CPU time of the service, of the proxy and of this process.
-func spent(service, proxy *process) (used [3]float64, err error) {
-	if used[0], err = service.cpu(); err == nil && proxy != nil {
-		used[1], err = proxy.cpu()
+func spent(service, proxy *measuring.Process) (used [3]float64, err error) {
+	for i, p := range []*measuring.Process{service, proxy} {
+		if p == nil {
+			continue
+		}
+		cpu, err := p.CPU()
+		if err != nil {
+			return used, err
+		}
+		used[i] = cpu.Seconds()
 	}
 	used[2] = ownCPU()
-	return used, err
+	return used, nil
 }
 
-func (f *figure) idle(s *service, proxy *process) (err error) {
-	if f.Attache.Idle, err = s.resident(); err == nil && proxy != nil {
-		f.Proxy.Idle, err = proxy.resident()
+func (f *figure) idle(s *service, proxy *measuring.Process) (err error) {
+	if f.Attache.Idle, _, err = s.Memory(); err == nil && proxy != nil {
+		f.Proxy.Idle, _, err = proxy.Memory()
 	}
 	n, e := s.metric("go_goroutines")
 	if f.Goroutines[0] = int(n); err == nil {
@@ -285,9 +292,9 @@ func (f *figure) idle(s *service, proxy *process) (err error) {
 	return err
 }
 
-func (f *figure) busy(s *service, proxy *process) (err error) {
-	if f.Attache.Busy, err = s.resident(); err == nil && proxy != nil {
-		f.Proxy.Busy, err = proxy.resident()
+func (f *figure) busy(s *service, proxy *measuring.Process) (err error) {
+	if f.Attache.Busy, _, err = s.Memory(); err == nil && proxy != nil {
+		f.Proxy.Busy, _, err = proxy.Memory()
 	}
 	f.Attache.PerStream = (f.Attache.Busy - f.Attache.Idle) / int64(f.Streams)
 	f.Proxy.PerStream = (f.Proxy.Busy - f.Proxy.Idle) / int64(f.Streams)
@@ -300,7 +307,7 @@ func (f *figure) busy(s *service, proxy *process) (err error) {
 
 // afterwards waits until the service has nothing left of the streams.
 func (f *figure) afterwards(ctx context.Context, s *service) error {
-	return until(ctx, "the service has no more streams and goroutines than before", func() bool {
+	return measuring.Until(ctx, "the service has no more streams and goroutines than before", 10*time.Millisecond, func() bool {
 		open, err := s.metric("attache_extproc_open_streams")
 		if err != nil {
 			return false
@@ -309,11 +316,4 @@ func (f *figure) afterwards(ctx context.Context, s *service) error {
 		f.Goroutines[2] = int(n)
 		return err == nil && open == 0 && f.Goroutines[2] <= f.Goroutines[0]+connections
 	})
-}
-
-func loadAverage() float64 {
-	text, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	n, _ := strconv.ParseFloat(first, 64)
-	return n
 }

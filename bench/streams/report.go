@@ -1,36 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"strings"
+
+	"github.com/attache-dev/attache/bench/measuring"
 )
 
 // report is what was measured, as it is kept.
 type report struct {
-	Date    string   `json:"date"`
-	Machine machine  `json:"machine"`
-	Figures []figure `json:"figures"`
-}
-
-type machine struct {
-	CPU   string `json:"cpu"`
-	Cores int    `json:"cores"`
-	Go    string `json:"go"`
-}
-
-func thisMachine() machine {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-		}
-	}
-	return m
+	Date    string            `json:"date"`
+	Machine measuring.Machine `json:"machine"`
+	Figures []figure          `json:"figures"`
 }
 
 // A load is what is measured.
@@ -80,27 +61,17 @@ type delay struct {
 	Max float64 `json:"max"`
 }
 
-// The table stands between these lines of a page.
-var begin, end = []byte("<!-- begin: made by bench/streams -->\n"), []byte("<!-- end -->\n")
+// maker is whose place in a page the table has.
+const maker = "bench/streams"
 
-// into puts the table into a page.
-func (r report) into(page []byte) ([]byte, error) {
-	head, rest, found := bytes.Cut(page, begin)
-	_, tail, ends := bytes.Cut(rest, end)
-	if !found || !ends {
-		return nil, errors.New("the page has no place for the table")
-	}
-	return bytes.Join([][]byte{head, begin, r.table(), end, tail}, nil), nil
-}
-
-func (r report) table() []byte {
-	var b bytes.Buffer
+func (r report) table() string {
+	var b strings.Builder
 	fmt.Fprintf(&b, "Measured on %s with %d cores of %s, %s; the load average tells what else the machine had to do.\n\n", r.Date[:10], r.Machine.Cores, r.Machine.CPU, r.Machine.Go)
 	b.WriteString(heads)
 	for _, f := range r.Figures {
 		b.WriteString(f.row() + "\n")
 	}
-	return b.Bytes()
+	return b.String()
 }
 
 const heads = "| Streams | Events a second, each | Guard | Through | Events | Lost | Errors | Seconds | Attaché: CPU | CPU per event | memory per stream | Envoy: CPU | Models and clients: CPU | Delay, median | 99 % | longest | Load average |\n" +

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/attache-dev/attache/bench/measuring"
 	"github.com/attache-dev/attache/envoy/envoytest"
 )
 
@@ -94,19 +94,15 @@ func TestCheck(t *testing.T) {
 
 // The page shows the figures that are kept.
 func TestFigures(t *testing.T) {
-	text, err := os.ReadFile("../results/streams.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var r report
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := measuring.Read("../results/streams.json", &r); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile("../../docs/existing-envoy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.into(page); err != nil || !bytes.Equal(got, page) {
+	if got, err := measuring.Into(string(page), maker, r.table()); err != nil || got != string(page) {
 		t.Errorf("docs/existing-envoy.md is not made of bench/results/streams.json (%v); go run ./bench/streams -doc docs/existing-envoy.md -render bench/results/streams.json", err)
 	}
 }

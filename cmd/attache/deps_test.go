@@ -50,6 +50,7 @@ func TestArrows(t *testing.T) {
 		{"extprocsvc/sensitive", []string{"extprocsvc/pattern"}, []string{"net/http", "log/slog", "encoding/json"}, []string{}, "it knows what data looks like, not where it came from"},
 		{"extprocsvc/processors", []string{"config", "extprocsvc", "extprocsvc/"}, nil, nil, "processors know the engine, not the reverse"},
 		{"envoy", nil, []string{grpc + "/server", fsnotify}, nil, "it runs a program"},
+		{"bench/measuring", nil, nil, []string{}, "it looks at programs from outside"},
 	} {
 		for _, dep := range goList(t, "-deps", "./../../"+tc.pkg) {
 			if own, ok := strings.CutPrefix(dep, module+"/"); ok {
