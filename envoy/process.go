@@ -55,7 +55,7 @@ func (p Process) Run(ctx context.Context) error {
 			return fmt.Errorf("envoy cannot run: %w", err)
 		}
 		delay = nextDelay(delay, time.Since(began))
-		p.Log.Warn("envoy died", "error", err, "restart_in", delay)
+		p.Log.Warn("envoy died", "error", err, "restart_in", delay.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):

@@ -123,7 +123,7 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 func (f *serviceFlags) logDefaults() {
 	var p config.Process
 	if f.logLevel == "" || f.logFormat == "" {
-		if src, err := readFile(f.file); err == nil {
+		if src, err := readRegular(f.file); err == nil {
 			if c, err := config.Parse(f.file, src, config.Options{}); err == nil {
 				p = c.Process
 			}
@@ -178,7 +178,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	if s.flags.runsEnvoy {
 		dir, err := os.MkdirTemp("", "attache-")
 		if err != nil {
-			return fail(s.stderr, exitFailure, err)
+			return fail(s.stderr, exitFailure, fmt.Errorf("no place for the private sockets: %w\nhint: $TMPDIR tells where", err))
 		}
 		defer os.RemoveAll(dir)
 		s.privateAddresses(dir)
