@@ -61,6 +61,10 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 			s.named = b.named
 			return b, nil
 		}
+		if cutShort(b.text, src) {
+			return nil, &config.Error{File: s.path, Line: bytes.Count(src, []byte("\n")) + 1, Column: 1, Kind: config.Syntax,
+				Msg: "the file ends in the middle of a line that it had; expected the rest of it, or a line break if that is all"}
+		}
 		co.Previous, checked = b.config, b.snapshot
 		s.before = nil // what is made keeps s, to read files, and need not keep that
 	}
@@ -103,6 +107,23 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	b.chains.Detach()
 	b.config.DropRoutes()
 	return b, nil
+}
+
+// cutShort tells whether a text looks like one that has not been written to its end,
+// since the disk is full or the network slow: it stops in a line of the text before,
+// which did end with a line break. Half of a file can be a good one.
+func cutShort(before, now []byte) bool {
+	lineBreak := []byte("\n")
+	if !bytes.HasSuffix(before, lineBreak) || bytes.HasSuffix(now, lineBreak) {
+		return false
+	}
+	last := now[bytes.LastIndexByte(now, '\n')+1:]
+	for line := range bytes.Lines(before) {
+		if len(line) > len(last)+len(lineBreak) && bytes.HasPrefix(line, last) {
+			return len(now) > 0
+		}
+	}
+	return false
 }
 
 // digest is that of a text and the files that it names, as they are now.
