@@ -167,13 +167,13 @@ func (s *scene) serve(replica, replicas int, stderr *os.File, more ...string) {
 	s.attaches[replica] = s.start(stderr, "env", args...)
 }
 
-// join starts the Envoy, which knows the first replica only.
-func (s *scene) join() {
+// join starts the Envoy, which knows the first replica only, with so many workers.
+func (s *scene) join(workers int) {
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{XDS: s.socket("xds", 0), Admin: "unix:" + filepath.Join(s.dir, "envoy")})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	args := append([]string{"--config-yaml", string(bootstrap), "--concurrency", "2"}, envoy.Flags...)
+	args := append([]string{"--config-yaml", string(bootstrap), "--concurrency", strconv.Itoa(workers)}, envoy.Flags...)
 	s.envoy = s.start(nil, envoyPath(s.t), args...)
 }
 
@@ -261,7 +261,7 @@ func (s *scene) refused(port int) func() error {
 
 // status asks a replica.
 func (s *scene) status(replica int) (status struct {
-	Config  struct{ Synchronized bool }
+	Config  struct{ Hash string }
 	XDS     struct{ Nodes []struct{ Acknowledged bool } }
 	ExtProc struct{ StartedStreams int }
 }, err error) {
@@ -510,7 +510,7 @@ func TestEdits(t *testing.T) {
 // beforeTheControlPlane: an Envoy that comes first opens its ports when it has
 // all that stands behind them.
 func (s *scene) beforeTheControlPlane() {
-	s.join()
+	s.join(2)
 	s.holdAll(true)
 	s.step("Envoy starts before Attaché", allowed{note: "its ports open when everything behind them is there"}, func() {
 		s.until("Envoy waits", s.refused(0))
@@ -766,6 +766,22 @@ func (s *scene) files() {
 		}
 	})
 	restore("the file is written again")
+	attempt("it leaves half of the file, and that would be a good one", "ends in the middle of a line that it had", func() {
+		half, _, _ := strings.Cut(s.vars.Replace(s.text), "last\n")
+		if err := os.WriteFile(file, []byte(half), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+	restore("the file is written again")
+	attempt("a pipe stands in its place", "not a regular file", func() {
+		if err := os.Remove(file); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(file, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+	restore("the file stands there again")
 	attempt("the file cannot be read", "is a directory", func() {
 		if err := os.Remove(file); err != nil {
 			s.t.Fatal(err)
@@ -856,7 +872,7 @@ func (s *scene) restarts() {
 	s.endAll()
 	s.envoy.end(syscall.SIGKILL)
 	s.holdAll(true)
-	s.step("Envoy is killed and started again", allowed{note: "after its start; what it had in hand is lost"}, s.join)
+	s.step("Envoy is killed and started again", allowed{note: "after its start; what it had in hand is lost"}, func() { s.join(2) })
 }
 
 // cutNote is what becomes of a guarded stream without its guard.

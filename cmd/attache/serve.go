@@ -262,12 +262,14 @@ func (a *app) watched() []string {
 const portPause, maxPortPause = 200 * time.Millisecond, 5 * time.Second
 
 // follow applies every edit until ctx is done, and one that waits for a port when
-// the port is free. SIGHUP has it look at once, as it has other servers: it would end
-// this one, with all that is in hand.
+// the port is free. Two signals that would end everything, with what is in hand, do
+// not: SIGHUP has it look at once, as it has other servers, and SIGPIPE only says that
+// whoever reads the log has ended.
 func (a *app) follow(ctx context.Context, w watcher) {
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)
+	signal.Ignore(syscall.SIGPIPE)
 	pause := portPause
 	w.Set(a.watched())
 	for {
