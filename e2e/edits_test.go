@@ -455,10 +455,10 @@ func (s *scene) certificate(name string) {
 	}
 }
 
-// presented tells whose certificate the TLS listener has.
-func (s *scene) presented(name string) func() error {
+// presented tells whose certificate a listener shows.
+func (s *scene) presented(port int, name string) func() error {
 	return func() error {
-		conn, err := tls.Dial("tcp", "127.0.0.1:"+s.port[1], &tls.Config{InsecureSkipVerify: true})
+		conn, err := tls.Dial("tcp", "127.0.0.1:"+s.port[port], &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			return err
 		}
@@ -682,6 +682,7 @@ const addedListener = `- port: $ADDED
 `
 
 func (s *scene) listeners() {
+	named := strings.Replace(anotherRoute, "another", "named", 2)
 	buffered := strings.Replace(anotherRoute, "another", "buffered", 2)
 	s.step("a listener is added", allowed{}, func() {
 		s.edit("# listener\n", addedListener+"# listener\n")
@@ -691,6 +692,15 @@ func (s *scene) listeners() {
 	moved := s.hold("moved", 2, false)
 	s.busy(markOf(s.groups))
 	moved.endRequests()
+	encrypted := strings.Replace(addedListener, "- routes", "- protocol: HTTPS\n    tls: {cert: cert.pem, key: key.pem}\n    routes", 1)
+	s.step("TLS is switched on for that listener, on the same port", allowed{note: "its streams go on, for ten minutes at most; connections in plain text are closed politely"}, func() {
+		s.edit(addedListener, encrypted)
+		s.until("live", s.presented(2, "one"))
+	})
+	s.step("it is switched off", allowed{note: "likewise"}, func() {
+		s.edit(encrypted, addedListener)
+		s.until("live", s.answer(2, "plain", 200))
+	})
 	s.step("the port of that listener is moved", allowed{note: "its streams go on, for ten minutes at most; its old port is closed"}, func() {
 		s.edit("$ADDED", "$MOVED")
 		s.until("live", s.answer(3, "plain", 200))
@@ -701,6 +711,21 @@ func (s *scene) listeners() {
 		s.until("closed", s.refused(3))
 	})
 	s.release(moved)
+	const another = `  - protocol: HTTPS
+    hostname: a.test
+    tls: {cert: cert.pem, key: key.pem}
+    routes: [{name: a, backends: [{host: "$A"}]}]
+`
+	s.step("a listener is added to a port with TLS", allowed{}, func() {
+		s.edit("  - protocol: HTTPS\n", another+"  - protocol: HTTPS\n", "    # last\n", "    # last\n"+named)
+		s.until("live", s.answer(0, "named", 200))
+		s.until("acknowledged", s.synced)
+	})
+	s.step("it is removed", allowed{}, func() {
+		s.edit(another, "", named, "")
+		s.until("live", s.answer(0, "named", 404))
+		s.until("acknowledged", s.synced)
+	})
 	s.step("a setting of all listeners is edited (`maxBufferSize`)", allowed{
 		closed: []string{"closed", "guarded", "loosely", "open", "plain", "secure"},
 		note:   "connections are closed politely, after an answer; streams go on, for ten minutes at most",
@@ -735,7 +760,7 @@ func (s *scene) listeners() {
 	})
 	s.step("a certificate is swapped", allowed{}, func() {
 		s.certificate("two")
-		s.until("live", s.presented("two"))
+		s.until("live", s.presented(1, "two"))
 	})
 }
 
