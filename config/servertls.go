@@ -164,8 +164,8 @@ func unfit(leaf *x509.Certificate) string {
 	if why := weakKey(leaf.PublicKey); why != "" {
 		return why + ", which Envoy refuses; " + strongKeys
 	}
-	// With RSA, TLS 1.2 has a use for keys that may not sign.
-	if _, isRSA := leaf.PublicKey.(*rsa.PublicKey); !isRSA && leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+	// Of the other kinds it asks nothing.
+	if _, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return "the key of the certificate may not sign, which Envoy refuses; expected digitalSignature among its key usages"
 	}
 	return ""
