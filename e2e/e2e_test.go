@@ -36,8 +36,14 @@ const patience = 30 * time.Second
 // attache is the program under test, built once.
 var attache string
 
+// A program that looks for races sleeps for a second before it exits, unless
+// GORACE says otherwise. Programs that do not inherit the environment of the tests
+// are given this one.
+const goRace = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
+	os.Setenv("GORACE", goRace)
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "attache-e2e-")
 		if err != nil {
@@ -111,6 +117,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(attache)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ENVOY_PATH", path)
 			env.Setenv("REPO", repo())
+			env.Setenv("GORACE", goRace)
 			for i, port := range envoytest.Ports(t, 9) {
 				name := "PORT"
 				if i > 0 {
@@ -249,7 +256,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 // away but for single variables.
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range append(strings.Fields(ts.Getenv("EXPORT")), "PATH", "HOME", "TMPDIR", "ENVOY_PATH", "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "OPEN_AI_APIKEY", "WORK",
+	for _, name := range append(strings.Fields(ts.Getenv("EXPORT")), "PATH", "HOME", "TMPDIR", "GORACE", "ENVOY_PATH", "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "OPEN_AI_APIKEY", "WORK",
 		"PORT", "PORT2", "PORT3", "PORT4", "PORT5", "PORT6", "PORT7", "PORT8", "PORT9") {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
