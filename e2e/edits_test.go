@@ -48,6 +48,11 @@ edit takes away on purpose is said in the last column. Never, in no line, is the
 event of a guarded stream that is missing or not masked, a stream that changes its
 guard, or one that is cut and looks complete to its client.
 
+Edits of several kinds in one save, made at random and often faster than they can be
+put in force, are the matter of ` + "`TestRandomEdits`; `-edits 1000 -seed 2`" + ` makes more of
+them. Each answer must be one that an edit has given its route, whole, and never one
+that somebody has seen replaced before.
+
 | What is done | Requests that failed | Streams that were cut | Connections that were closed | |
 |---|---|---|---|---|
 `

@@ -124,7 +124,7 @@ func (f *serviceFlags) logDefaults() {
 	var p config.Process
 	if f.logLevel == "" || f.logFormat == "" {
 		if src, err := readRegular(f.file); err == nil {
-			if c, err := config.Parse(f.file, src, config.Options{}); err == nil {
+			if c, err := config.Parse(f.file, src, config.Options{ReadFile: readRegular}); err == nil {
 				p = c.Process
 			}
 		}
