@@ -44,7 +44,7 @@ type draftRoute struct {
 	present bool
 	port    int      // 0 or 1, before ports are swapped
 	named   bool     // in the listener with a hostname
-	to      []string // upstreams: a, b, named c, byname, tls
+	to      []string // upstreams: a, b, c, the named first and second, byname, tls
 	policy  string   // none, chain, open, guard
 	note    bool
 	extras  string // policies that change no answer

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -176,9 +175,9 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	defer cancel(nil)
 
 	if s.flags.runsEnvoy {
-		dir, err := os.MkdirTemp("", "attache-")
+		dir, err := privateDir()
 		if err != nil {
-			return fail(s.stderr, exitFailure, fmt.Errorf("no place for the private sockets: %w\nhint: $TMPDIR tells where", err))
+			return fail(s.stderr, exitFailure, err)
 		}
 		defer os.RemoveAll(dir)
 		s.privateAddresses(dir)
@@ -351,19 +350,6 @@ func (s *services) tell(err error) {
 	for _, e := range config.Errors(err) {
 		s.log.Error(e.Msg, "file", e.File, "line", e.Line, "column", e.Column, "path", e.Path, "kind", e.Kind)
 	}
-}
-
-// privateAddresses are sockets that only this user can reach.
-func (s *services) privateAddresses(dir string) {
-	private := func(addr *string, name string) {
-		if *addr == "" {
-			*addr = "unix:" + filepath.Join(dir, name)
-		}
-	}
-	private(&s.flags.xds, "xds.sock")
-	private(&s.flags.extProc, "extproc.sock")
-	private(&s.flags.envoyAdmin, "envoy-admin.sock")
-	s.envoyAdmin = s.flags.envoyAdmin
 }
 
 // socketMode is who may connect to sockets: an Envoy of the same user or group,
