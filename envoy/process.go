@@ -117,7 +117,11 @@ func (p Process) drain(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, p.Drain)
 	defer cancel()
-	if err := drain(bounded, p.Admin); err != nil && ctx.Err() == nil {
+	switch err := drain(bounded, p.Admin); {
+	case err == nil || ctx.Err() != nil:
+	case bounded.Err() != nil:
 		p.Log.Warn("envoy is stopped before it has finished", "after", p.Drain, "error", err)
+	default:
+		p.Log.Warn("envoy is stopped at once, it cannot be asked to finish", "error", err)
 	}
 }

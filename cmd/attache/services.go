@@ -183,6 +183,9 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		s.privateAddresses(dir)
 	}
 	binary, err := s.findEnvoy(ctx)
+	if asked.Err() != nil {
+		return exitGood // asked to end before anything was there
+	}
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
 	}
