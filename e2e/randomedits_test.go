@@ -179,9 +179,10 @@ func (d *draft) text(stamp []int, ports []string) string {
 	fmt.Fprintf(&b, `processors:
 - {name: rules, type: system-prompt, params: {modify: true, rules: [%s]}}
 - {name: front, type: system-prompt, params: {modify: true, rules: [%s]}}
+- {name: words, type: external, config: {endpoint: "http://$PROCESSOR", namespace: labs, version: 1}}
 - {name: hide, type: data-security, params: {modify: true, action: mask, matchers: [email]}}
 profiles:
-- {name: %s, inputStages: [{name: s, steps: [{name: rules}]}]}
+- {name: %s, inputStages: [{name: s, steps: [{name: rules}, {name: words}]}]}
 - {name: %s, responseStages: [{name: s, steps: [{name: hide}]}]}
 - {name: front, inputStages: [{name: s, steps: [{name: front}]}]}
 `, rulesOf(d.rules), rulesOf(max(1, d.front)), chain, guard)
@@ -431,7 +432,7 @@ func TestRandomEdits(t *testing.T) {
 	}
 	s.port = [4]string{ports[0], ports[1], ports[2]}
 	_, portOfA, _ := strings.Cut(s.up[0], ":")
-	s.vars = strings.NewReplacer("$A", s.up[0], "$BYNAME", "localhost:"+portOfA, "$B", s.up[1], "$C", s.up[2], "$S", tlsModelServer(t, "tls"))
+	s.vars = strings.NewReplacer("$A", s.up[0], "$BYNAME", "localhost:"+portOfA, "$B", s.up[1], "$C", s.up[2], "$S", tlsModelServer(t, "tls"), "$PROCESSOR", slowProcessor(t))
 
 	random := rand.New(rand.NewPCG(*randomSeed, 0))
 	d := &draft{rules: 1}
