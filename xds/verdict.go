@@ -2,6 +2,7 @@ package xds
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,7 +39,8 @@ type Verdict struct {
 //   - That a listener cannot bind its address says something about a machine and
 //     nothing about the configuration.
 //   - An Envoy that refuses what all others have accepted, because it is older,
-//     does not decide about what comes later, as long as there are others.
+//     does not decide about what comes later, as long as there are others. What an
+//     Envoy has when it connects was accepted before this process began.
 func (s *Server) Judge() Verdict {
 	s.mu.Lock()
 	snap, good, published, look := s.snapshot, s.final, s.publishedAt, s.look
@@ -110,6 +112,14 @@ func (s *Server) ExpectOne() { s.joinLimit = 0 }
 // refusals are those for which the snapshot has to go: of the Envoys that have what
 // was accepted, and of the others only where there is none of these.
 func refusals(streams []*stream, snap, good *Snapshot) (list []Nack) {
+	for _, st := range streams {
+		vetoes, _ := st.vetoes(snap, good)
+		for _, n := range vetoes {
+			if slices.ContainsFunc(streams, func(other *stream) bool { return other.cameWith(n) }) {
+				st.dissent(n)
+			}
+		}
+	}
 	var dissenting []Nack
 	agreed := false
 	for _, st := range streams {
@@ -124,6 +134,25 @@ func refusals(streams []*stream, snap, good *Snapshot) (list []Nack) {
 		return dissenting
 	}
 	return list
+}
+
+// cameWith tells whether the Envoy had what was refused when it connected.
+func (st *stream) cameWith(n Nack) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	k, _ := kindOf(n.Type)
+	e := st.session.types[k].entries[n.Resource]
+	return e != nil && e.came == n.Version
+}
+
+// dissent notes that what the Envoy has refused was accepted before.
+func (st *stream) dissent(n Nack) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	k, _ := kindOf(n.Type)
+	if e := st.session.types[k].entries[n.Resource]; e != nil {
+		e.dissents = true
+	}
 }
 
 // known tells whether the Envoy has told who it is.
