@@ -297,9 +297,14 @@ func TestExtProcUsage(t *testing.T) {
 			t.Errorf("%s: %s", c.args, got)
 		}
 	}
-	write(t, file, "binds: []")
-	if got := run(t, 1, "extproc", "-f", file); !strings.Contains(got, "the file has no profiles") {
-		t.Error(got)
+	for text, want := range map[string]string{
+		"binds: []":                        "the file has no profiles",
+		`profiles: [{name: "two\nlines"}]`: `profile "two\nlines": gRPC metadata cannot carry its name`,
+	} {
+		write(t, file, text)
+		if got := run(t, 1, "extproc", "-f", file, "--print-filter", "envoy"); !strings.Contains(got, want) {
+			t.Error(got)
+		}
 	}
 }
 
