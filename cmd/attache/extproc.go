@@ -120,9 +120,9 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	s.app = newApp(f.file, s.log)
 	s.app.alone = &f.profile
 	s.app.tell = s.tell
-	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{
-		Log: s.log, MaxStreams: f.limits.maxStreams, HeldBudget: f.limits.maxHeld, AssumeBodyMode: f.assumed,
-	})
+	options := f.limits.options(s.log)
+	options.AssumeBodyMode = f.assumed
+	s.app.extproc = extprocsvc.NewServer(options)
 	s.app.xds = xds.NewServer(s.log) // which nobody joins
 	s.app.keep = stateFile{dir: f.stateDir}
 	defer s.app.extproc.Close()
@@ -137,15 +137,15 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 		return exitConfig
 	}
 
-	options := s.app.extproc.ServerOptions()
+	serverOptions := s.app.extproc.ServerOptions()
 	var certificates *reloadedTLS
 	if f.tls.cert != "" {
 		if certificates, err = newReloadedTLS(f.tls, s.log); err != nil {
 			return fail(s.stderr, exitUsage, err)
 		}
-		options = append(options, grpc.Creds(credentials.NewTLS(certificates.config())))
+		serverOptions = append(serverOptions, grpc.Creds(credentials.NewTLS(certificates.config())))
 	}
-	server := grpc.NewServer(options...)
+	server := grpc.NewServer(serverOptions...)
 	s.app.extproc.Register(server)
 	healthy := health.NewServer()
 	healthy.SetServingStatus(extprocv3.ExternalProcessor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)

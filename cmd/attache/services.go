@@ -218,7 +218,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	s.app = newApp(s.flags.file, s.log)
 	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:], TrustedCA: s.flags.trustedCA, ServiceTLS: s.flags.extProcTLS}
 	s.app.tell = s.tell
-	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log, MaxStreams: s.flags.limits.maxStreams, HeldBudget: s.flags.limits.maxHeld})
+	s.app.extproc = extprocsvc.NewServer(s.flags.limits.options(s.log))
 	s.app.xds = xds.NewServer(s.log)
 	if s.flags.runsEnvoy {
 		s.app.xds.ExpectOne()
