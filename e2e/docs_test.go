@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,6 +125,24 @@ func TestReadme(t *testing.T) {
 	eventually(t, log, func() bool {
 		return strings.Contains(strings.Join(strings.Fields(log.String()), " "), strings.Join(strings.Fields(ask), " "))
 	})
+}
+
+// TestQuickstartWithoutItsModel: a newcomer on whose machine somebody has the mock
+// model's port is told so, and what to do.
+func TestQuickstartWithoutItsModel(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	run := exec.Command("sh", "examples/quickstart/run.sh")
+	run.Dir = ".."
+	run.Env = append(os.Environ(), "ATTACHE="+attache, "ENVOY_PATH="+envoyPath(t), "MOCK_LLM="+taken.Addr().String(), "PORT="+strconv.Itoa(envoytest.Ports(t, 1)[0]),
+		"ADMIN_ADDR=off", "STATS_ADDR=off", "READINESS_ADDR=off")
+	out, _ := run.CombinedOutput()
+	if run.ProcessState.ExitCode() != 3 || !bytes.Contains(out, []byte("attache: hint: other ports: PORT=3001 MOCK_LLM=127.0.0.1:8081 make run\n")) {
+		t.Errorf("exit code %d\n%s", run.ProcessState.ExitCode(), out)
+	}
 }
 
 // TestBootstrapExample runs the commands with which an Envoy of one's own joins.

@@ -35,9 +35,9 @@ type aloneFlags struct {
 
 func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := &aloneFlags{}
-	fs := flags("extproc", "-f FILE [flags]", stderr)
+	fs := flags("extproc", "-f FILE [flags]")
 	fs.StringVar(&f.file, "f", "attache.yaml", "the configuration `FILE`, of which profiles and processors count; it needs no binds")
-	fs.StringVar(&f.file, "file", "attache.yaml", "the same as -f")
+	fs.StringVar(&f.file, "file", "attache.yaml", "the same `FILE`")
 	fs.StringVar(&f.profile, "profile", "", "the profile of streams that name none, a `NAME`; default the only one of the file")
 	fs.StringVar(&f.printFilter, "print-filter", "", "print what to paste there instead, and end: "+alternatives(homeNames())+", a `HOME`")
 	fs.StringVar(&f.extProc, "extproc", defaultExtProcAddr, "where the ext_proc service listens, an `ADDR`: host:port or unix:/path")
@@ -53,11 +53,8 @@ func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last good configuration for a restart")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
-	}
-	if fs.NArg() > 0 {
-		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
 	}
 	if err := f.mistake(); err != nil {
 		return fail(stderr, exitUsage, err)
@@ -114,7 +111,7 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 
 	listener, err := listen(f.extProc, s.socketMode())
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
+		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w\nhint: --extproc names another address", err))
 	}
 	defer listener.Close()
 	s.app = newApp(f.file, s.log)

@@ -61,9 +61,9 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 }
 
 func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []string, stdout, stderr io.Writer) int {
-	fs := flags(name, "-f FILE [flags]", stderr)
+	fs := flags(name, "-f FILE [flags]")
 	fs.StringVar(&f.file, "f", "attache.yaml", "the configuration `FILE`")
-	fs.StringVar(&f.file, "file", "attache.yaml", "the same as -f")
+	fs.StringVar(&f.file, "file", "attache.yaml", "the same `FILE`")
 	xdsDefault, extProcDefault := defaultXDSAddr, defaultExtProcAddr
 	if f.runsEnvoy {
 		xdsDefault, extProcDefault = "", ""
@@ -91,11 +91,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last configuration that Envoy has acknowledged, for a restart")
 	fs.DurationVar(&f.drain, "drain", shutdownGrace, "how long requests in hand may take when this ends, a `DURATION`; 0s cuts them at once")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
-	}
-	if fs.NArg() > 0 {
-		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
 	}
 	if err := f.xdsTLS.check(f.xds); err != nil {
 		return fail(stderr, exitUsage, err)
@@ -190,12 +187,12 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 
 	xdsListener, err := listen(s.flags.xds, s.socketMode())
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the xDS service cannot listen: %w", err))
+		return fail(s.stderr, exitFailure, fmt.Errorf("the xDS service cannot listen: %w\nhint: --xds names another address", err))
 	}
 	defer xdsListener.Close()
 	extProcListener, err := listen(s.flags.extProc, s.socketMode())
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
+		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w\nhint: --extproc names another address", err))
 	}
 	defer extProcListener.Close()
 	xdsOptions, err := s.xdsOptions(addressOf(xdsListener))
@@ -474,7 +471,7 @@ func (s *services) listenHTTP() ([]httpServer, error) {
 			for _, h := range all {
 				h.listener.Close()
 			}
-			return nil, fmt.Errorf("config.%sAddr: %w", port.name, err)
+			return nil, fmt.Errorf("config.%sAddr: %w\nhint: it or $%s_ADDR names another address; off is none", port.name, err, strings.ToUpper(port.name))
 		}
 		all = append(all, httpServer{l, &http.Server{Handler: port.handler, ReadHeaderTimeout: 10 * time.Second}})
 		s.addresses = append(s.addresses, address{port.name, addressOf(l)})
