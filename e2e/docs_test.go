@@ -27,8 +27,8 @@ type block struct {
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// blocks returns the examples of all documents.
-func blocks(t *testing.T) (all []block) {
+// documents are the paths of all documents.
+func documents(t *testing.T) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -37,20 +37,28 @@ func blocks(t *testing.T) (all []block) {
 		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
 			return filepath.SkipDir
 		}
-		if filepath.Ext(path) != ".md" {
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
-			all = append(all, block{path, 1 + bytes.Count(text[:m[0]], []byte("\n")), string(text[m[2]:m[3]]), string(text[m[4]:m[5]])})
+		if filepath.Ext(path) == ".md" {
+			all = append(all, path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return all
+}
+
+// blocks returns the examples of all documents.
+func blocks(t *testing.T) (all []block) {
+	t.Helper()
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
+			all = append(all, block{path, 1 + bytes.Count(text[:m[0]], []byte("\n")), string(text[m[2]:m[3]]), string(text[m[4]:m[5]])})
+		}
 	}
 	return all
 }

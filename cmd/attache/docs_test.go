@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// pages is the text of README.md and of all of docs.
+func pages(t *testing.T) (text []byte) {
+	t.Helper()
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("docs has %q, %v", files, err)
+	}
+	for _, f := range append(files, "../../README.md") {
+		page, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, page...)
+	}
+	return text
+}
+
+// found are the different first groups of all matches.
+func found(re string, text []byte) (words []string) {
+	for _, m := range regexp.MustCompile(re).FindAllSubmatch(text, -1) {
+		words = append(words, string(m[1]))
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// compare tells what is in one list only.
+func compare(t *testing.T, what string, documented, there []string) {
+	t.Helper()
+	for _, w := range there {
+		if !slices.Contains(documented, w) {
+			t.Errorf("no page tells what the %s %s is", what, w)
+		}
+	}
+	for _, w := range documented {
+		if !slices.Contains(there, w) {
+			t.Errorf("the documented %s %s is not there", what, w)
+		}
+	}
+}
+
+// TestMetricsAreDocumented: those that are served, and no others.
+func TestMetricsAreDocumented(t *testing.T) {
+	descriptions := make(chan *prometheus.Desc, 100)
+	metrics{}.Describe(descriptions)
+	close(descriptions)
+	var there []string
+	for d := range descriptions {
+		there = append(there, found(`fqName: "(\w+)"`, []byte(d.String()))...)
+	}
+	compare(t, "metric", found(`\b(attache_(?:ready|(?:config|extproc|processor|xds)_[a-z_]+))\b`, pages(t)), there)
+}
+
+// TestFlagsAreDocumented: those of all commands, and no others but what other
+// programs are told.
+func TestFlagsAreDocumented(t *testing.T) {
+	others := []string{
+		"build",                                  // docker compose
+		"drain-strategy", "drain-time-s", "mode", // envoy
+		"dry-run", "from-file", "from-literal", // kubectl
+	}
+	there := []string{"validate-only"} // of agentgateway's command line
+	for _, c := range subcommands() {
+		var usage bytes.Buffer
+		if code := command(t.Context(), []string{c.name, "-h"}, &usage, io.Discard); code != exitGood {
+			t.Fatalf("%s -h ends with %d", c.name, code)
+		}
+		there = append(there, found(`(?m)^  -([a-z-]{2,})`, usage.Bytes())...)
+	}
+	slices.Sort(there)
+	documented := slices.DeleteFunc(found(`(?:^|[\s`+"`"+`(\[])--([a-z][a-z-]+)`, pages(t)), func(f string) bool { return slices.Contains(others, f) })
+	compare(t, "flag", documented, slices.Compact(there))
+}
