@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,13 +75,41 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 	there := []string{"validate-only"} // of agentgateway's command line
 	for _, c := range subcommands() {
-		var usage bytes.Buffer
-		if code := command(t.Context(), []string{c.name, "-h"}, &usage, io.Discard); code != exitGood {
-			t.Fatalf("%s -h ends with %d", c.name, code)
-		}
-		there = append(there, found(`(?m)^  -([a-z-]{2,})`, usage.Bytes())...)
+		there = append(there, flagsOf(t, c.name)...)
 	}
 	slices.Sort(there)
 	documented := slices.DeleteFunc(found(`(?:^|[\s`+"`"+`(\[])--([a-z][a-z-]+)`, pages(t)), func(f string) bool { return slices.Contains(others, f) })
 	compare(t, "flag", documented, slices.Compact(there))
+}
+
+// TestCommandsInDocuments: what the pages tell to type has commands and flags that
+// are there.
+func TestCommandsInDocuments(t *testing.T) {
+	text := regexp.MustCompile(`\\\n\s*`).ReplaceAll(pages(t), nil)
+	var lines []string
+	for _, block := range found("(?ms)^```sh\n(.*?)^```$", text) {
+		lines = append(lines, found(`(?m)^attache ([^#>|\n]*)`, []byte(block))...)
+	}
+	if len(lines) < 10 {
+		t.Errorf("only %d commands were found", len(lines))
+	}
+	for _, line := range lines {
+		name, args, _ := strings.Cut(line, " ")
+		there := flagsOf(t, name)
+		for _, f := range found(`(?:^|\s)--?([a-z-]+)`, []byte(args)) {
+			if f != "f" && !slices.Contains(there, f) {
+				t.Errorf("attache %s: no flag %s", line, f)
+			}
+		}
+	}
+}
+
+// flagsOf are the flags of a command, without the short ones.
+func flagsOf(t *testing.T, name string) []string {
+	t.Helper()
+	var usage, wrong bytes.Buffer
+	if code := command(t.Context(), []string{name, "-h"}, &usage, &wrong); code != exitGood {
+		t.Errorf("attache %s -h: %s", name, wrong.String())
+	}
+	return found(`(?m)^  -([a-z-]{2,})`, usage.Bytes())
 }
