@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -20,7 +19,6 @@ import (
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/config/watch"
 	"github.com/attache-dev/attache/extprocsvc"
-	"github.com/attache-dev/attache/xds"
 )
 
 // aloneFlags are those of the ext_proc service alone.
@@ -109,19 +107,15 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 
-	listener, err := listen(f.extProc, s.socketMode())
+	listener, err := s.listenExtProc()
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w\nhint: --extproc names another address", err))
+		return fail(s.stderr, exitFailure, err)
 	}
 	defer listener.Close()
-	s.app = newApp(f.file, s.log)
-	s.app.alone = &f.profile
-	s.app.tell = s.tell
 	options := f.limits.options(s.log)
 	options.AssumeBodyMode = f.assumed
-	s.app.extproc = extprocsvc.NewServer(options)
-	s.app.xds = xds.NewServer(s.log) // which nobody joins
-	s.app.keep = stateFile{dir: f.stateDir}
+	s.app = s.appAround(extprocsvc.NewServer(options)) // nobody joins its xDS
+	s.app.alone = &f.profile
 	defer s.app.extproc.Close()
 	watcher, err := watch.New(s.log, watch.Options{})
 	if err != nil {
@@ -153,17 +147,10 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	}
 	s.addresses = append([]address{{"extproc", addressOf(listener)}}, s.addresses...)
 
-	var group sync.WaitGroup
-	goOrCancel := func(what string, f func() error) {
-		group.Go(func() {
-			if err := f(); err != nil {
-				cancel(fmt.Errorf("%s: %w", what, err))
-			}
-		})
-	}
-	goOrCancel("the ext_proc service ended", func() error { return server.Serve(listener) })
+	group := tasks{cancel: cancel}
+	group.must("the ext_proc service", func() error { return server.Serve(listener) })
 	for _, h := range httpServers {
-		goOrCancel("an HTTP server ended", h.serve)
+		group.must("an HTTP server", h.serve)
 	}
 	group.Go(func() { s.app.follow(ctx, watcher) })
 	if certificates != nil {
