@@ -53,8 +53,8 @@ func compare(t *testing.T, what string, documented, there []string) {
 	}
 }
 
-// TestMetricsAreDocumented: those that are served, and no others.
-func TestMetricsAreDocumented(t *testing.T) {
+// TestDocumentedMetrics: those that are served, and no others.
+func TestDocumentedMetrics(t *testing.T) {
 	descriptions := make(chan *prometheus.Desc, 100)
 	metrics{}.Describe(descriptions)
 	close(descriptions)
@@ -65,9 +65,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 	compare(t, "metric", found(`\b(attache_(?:ready|(?:config|extproc|processor|xds)_[a-z_]+))\b`, pages(t)), there)
 }
 
-// TestFlagsAreDocumented: those of all commands, and no others but what other
+// TestDocumentedFlags: those of all commands, and no others but what other
 // programs are told.
-func TestFlagsAreDocumented(t *testing.T) {
+func TestDocumentedFlags(t *testing.T) {
 	others := []string{
 		"build",                                  // docker compose
 		"drain-strategy", "drain-time-s", "mode", // envoy
@@ -82,9 +82,9 @@ func TestFlagsAreDocumented(t *testing.T) {
 	compare(t, "flag", documented, slices.Compact(there))
 }
 
-// TestCommandsInDocuments: what the pages tell to type has commands and flags that
+// TestDocumentedCommands: what the pages tell to type has commands and flags that
 // are there.
-func TestCommandsInDocuments(t *testing.T) {
+func TestDocumentedCommands(t *testing.T) {
 	text := regexp.MustCompile(`\\\n\s*`).ReplaceAll(pages(t), nil)
 	var lines []string
 	for _, block := range found("(?ms)^```sh\n(.*?)^```$", text) {
