@@ -13,7 +13,7 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 	// dropped is what an anchor leaves out of a heading.
-	dropped = regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	// anyFence is a block in which neither links nor tables count.
 	anyFence = regexp.MustCompile("(?ms)^```.*?^```$")
 )
