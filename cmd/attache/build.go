@@ -111,16 +111,20 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 
 // cutShort tells whether a text looks like one that has not been written to its end,
 // since the disk is full or the network slow: it stops in a line of the text before,
-// which did end with a line break. Half of a file can be a good one.
+// which did end with a line break. Half of a file can be a good one. Blanks behind
+// the last line break are what some editors leave.
 func cutShort(before, now []byte) bool {
 	lineBreak := []byte("\n")
 	if !bytes.HasSuffix(before, lineBreak) || bytes.HasSuffix(now, lineBreak) {
 		return false
 	}
 	last := now[bytes.LastIndexByte(now, '\n')+1:]
+	if len(bytes.TrimSpace(last)) == 0 {
+		return false
+	}
 	for line := range bytes.Lines(before) {
 		if len(line) > len(last)+len(lineBreak) && bytes.HasPrefix(line, last) {
-			return len(now) > 0
+			return true
 		}
 	}
 	return false

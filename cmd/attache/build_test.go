@@ -11,9 +11,9 @@ func TestCutShort(t *testing.T) {
 		{"the whole", before, false},
 		{"nothing", "", false},
 		{"cut in a line", before[:len(before)-3], true},
-		{"cut in its first byte", before[:21], true},
 		{"cut behind an edit", "binds:\n- port: 4000\n  listen", true},
 		{"a line less", before[:len(before)-len("- port: 3001\n")], false},
+		{"blanks at the end", before[:len("binds:\n- port: 3000\n")] + "  ", false},
 		{"only without the line break at the end", before[:len(before)-1], false},
 		{"another last line without one", before + "- port: 3002", false},
 	} {
