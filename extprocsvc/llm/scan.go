@@ -54,6 +54,7 @@ type form uint8
 const (
 	bare   form = 1 << iota // a number, which has no quotes
 	inside                  // in JSON in a string: text is a span of Doc.inner
+	asJSON                  // a string that is meant to be JSON, which is not looked into
 )
 
 // embedded is JSON in a string of the body: in without escapes is
@@ -178,6 +179,8 @@ type scanner struct {
 	role, kind, signature span
 	// form is that of the texts.
 	form form
+	// noting tells that JSON in strings is not looked into.
+	noting bool
 }
 
 func (s *scanner) fail(reason string) bool {
@@ -273,34 +276,42 @@ func (s *scanner) member(o *object, base int) bool {
 // known looks a key up and refuses what readers could take differently. The
 // slot is nil for a key that the object does not list.
 func (s *scanner) known(o *object, key []byte, base int) (is *slot, ok bool) {
+	is, ok = s.listed(o, key)
+	return is, ok && (o.lax || s.unlike(key, base))
+}
+
+// listed looks a key up. The slot is nil for one that the object does not list.
+func (s *scanner) listed(o *object, key []byte) (is *slot, ok bool) {
 	for i := range o.fields {
 		if f := &o.fields[i]; len(f.key) == len(key) && bytes.Equal(f.key, key) {
-			is = f.is
-			break
+			return f.is, true
 		}
 	}
 	if o.lax {
-		return is, true
+		return nil, true
 	}
-	if is == nil {
-		for i := range o.fields {
-			// Some letters outside of ASCII are those in it in another case, and
-			// longer.
-			if f := &o.fields[i]; len(f.key) <= len(key) && bytes.EqualFold(f.key, key) {
-				return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
-			}
+	for i := range o.fields {
+		// Some letters outside of ASCII are those in it in another case, and
+		// longer.
+		if f := &o.fields[i]; len(f.key) <= len(key) && bytes.EqualFold(f.key, key) {
+			return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
 		}
 	}
+	return nil, true
+}
+
+// unlike notes a key, and refuses one that its object has already.
+func (s *scanner) unlike(key []byte, base int) bool {
 	for _, k := range s.keys[base:] {
 		if bytes.Equal(k, key) {
-			return nil, s.fail("duplicate key")
+			return s.fail("duplicate key")
 		}
 	}
 	if len(s.keys)-base == MaxKeys {
-		return nil, s.fail("too many keys in one object")
+		return s.fail("too many keys in one object")
 	}
 	s.keys = append(s.keys, key)
-	return is, true
+	return true
 }
 
 // shaped scans a value and notes what it means.
@@ -417,6 +428,9 @@ func (s *scanner) words(is *slot) bool {
 		s.signature = in
 		return true
 	case asArguments:
+		if s.noting {
+			return s.note(in, is.kind, asJSON)
+		}
 		if within, ok := s.embedded(in); !ok || within {
 			return ok
 		}
