@@ -479,13 +479,13 @@ func (r *EventReader) members(s *scanner, sh *eventShape) bool {
 		if !s.colon() {
 			return false
 		}
-		from := s.i
+		from, quoted := s.i, s.peek() == '"'
 		if is != nil {
 			ok = r.complete(s, is)
 		} else {
 			ok = r.value(s, to)
 		}
-		if string(key) == "type" && s.b[from] == '"' {
+		if ok && quoted && string(key) == "type" {
 			kind = span{int32(from + 1), int32(s.i - 1)}
 		}
 		return ok

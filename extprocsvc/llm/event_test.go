@@ -220,6 +220,7 @@ func TestEventReader(t *testing.T) {
 func FuzzEventReader(f *testing.F) {
 	f.Add(`data: {"choices":[{"index":0,"delta":{"content":"a"}}]}`)
 	f.Add("data: {\"type\":\"content_block_delta\",\ndata: \"delta\":{\"text\":\"\\ud83d\"},\"index\":0}")
+	f.Add(`data:{"type":"0","0":{"type":`)
 	f.Add(`data: {"a":{"logprobs":[1]},"type":"response.x.delta","b":["c"]}`)
 	var r EventReader
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -181,7 +181,7 @@ func eventFields(raw, room []byte, lines []sseLine, other func(at, end int)) (da
 				room = append(room, line[at:]...)
 				data = room
 			case (string(name) == "event" || string(name) == "id" || string(name) == "retry") && isIdentifier(line[at:]):
-			case len(name) > 0 || len(bytes.TrimLeft(line[at:], " \t")) > 0:
+			case len(bytes.Trim(line, ": \t")) > 0:
 				other(i, i+n)
 			}
 		}
