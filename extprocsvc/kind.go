@@ -92,6 +92,9 @@ type Kind struct {
 	// ReadsBody tells that it looks at the prompt or changes it. Requests whose
 	// chain has no such step never send us their body.
 	ReadsBody bool
+	// Errors tells that it looks at texts and not at what an answer is, and so at
+	// errors of the model, too: answers with another status than 2xx.
+	Errors bool
 	// ChatOnly tells that it understands OpenAI's Chat Completions and no other
 	// API. Requests of others that reach such a step are refused.
 	ChatOnly bool

@@ -16,6 +16,8 @@ type Dialect struct {
 	// them.
 	needs string
 	is    evidence
+	// any tells that every object is such a body.
+	any bool
 	// list is the key of the list of messages or choices, model that of the
 	// model's name; both may be empty.
 	list, model string

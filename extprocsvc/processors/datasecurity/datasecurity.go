@@ -26,6 +26,7 @@ func init() {
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
 		NeedsOne:  extprocsvc.Annotate | extprocsvc.Modify | extprocsvc.Reject,
 		ReadsBody: true,
+		Errors:    true,
 		New:       build,
 	})
 }
