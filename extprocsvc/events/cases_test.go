@@ -89,6 +89,7 @@ func TestSteps(t *testing.T) {
 			{call(`{"a":"12\u00`), ""}, {call(`33-45-6789\`), ""}, {call(`n","n":4111111111111111`), call(`{"a":"<SSN>`) + call(`\`)},
 			{call(`}`), call(`n","n":"<CARD>"`) + call(`}`)},
 		}, "", nil},
+		{"arguments as lenient readers take them", [][2]string{{call("{\"a\":NaN,\"b\":-Infinity,\"c\":\"no\n12\\u0033-45-6789\","), call("{\"a\":NaN,\"b\":-Infinity,\"c\":\"no\n<SSN>\",")}}, "", nil},
 		{"arguments that are no JSON", [][2]string{{call(`my card is 4111 1111`), ""}, {call(` 1111 1111, "ok". `), call(`my card is <CARD>`) + call(`, "ok". `)}}, "", nil},
 		{"arguments that begin like JSON", [][2]string{{call(`4111 1111`), ""}, {call(` 1111 1111, "ok". `), call(`<CARD>`) + call(`, "ok". `)}}, "", nil},
 	} {

@@ -129,16 +129,26 @@ func TestHostileArguments(t *testing.T) {
 		arguments, refused string
 		want               []string
 	}{
-		"twice the same key":   {`{"a":"one","a":"two"}`, "", []string{"a", "one", "a", "two"}},
-		"behind the value":     {`{"a":"one"} two`, "", []string{`{"a":"one"} two`}},
-		"a control character":  {"{\"a\":\"o\x01ne\"}", "", []string{"{\"a\":\"o\x01ne\"}"}},
-		"single quotes":        {`{'a':'one'}`, "", []string{`{'a':'one'}`}},
-		"a list":               {`["one",-2.50e+1]`, "", []string{"one", "-2.50e+1"}},
-		"a string in a string": {`"\"one\""`, "", []string{`"one"`}},
-		"lone halves":          {`{"\ud800":"\udc00"}`, "", []string{"\ufffd", "\ufffd"}},
-		"nothing":              {``, "", nil},
-		"too deep":             {strings.Repeat(`[`, MaxDepth+1), "nested too deeply", nil},
-		"too many":             {`["` + strings.Repeat(`a","`, MaxTexts) + `a"]`, "too many texts", nil},
+		"twice the same key":     {`{"a":"one","a":"two"}`, "", []string{"a", "one", "a", "two"}},
+		"behind the value":       {`{"a":"one"} two`, "", []string{"a", "one", "two"}},
+		"a control character":    {"{\"a\":\"o\x01ne\"}", "", []string{"a", "\"o\x01ne\"}"}},
+		"a line end":             {"{\"a\":\"o\n\\u0040ne\"}", "", []string{"a", "o\n@ne"}},
+		"single quotes":          {`{'a':'one'}`, "", []string{`'a':'one'}`}},
+		"no numbers":             {`{"a":NaN,"b":[-Infinity,Infinity],"c":"\u0040"}`, "", []string{"a", "b", "-Infinity", "c", "@"}},
+		"cut in a string":        {`{"a":["\u0040o`, "", []string{"a", "@o"}},
+		"cut in an escape":       {`{"a":["\u0040o\u00`, "", []string{"a", "@o"}},
+		"cut in a backslash":     {`{"a":"\u0040o\`, "", []string{"a", "@o"}},
+		"cut behind a comma":     {`{"a":1, `, "", []string{"a", "1"}},
+		"an escape that is none": {`{"a":"\u0040","b":"\u0040\x"}`, "", []string{"a", "@", "b", `"\u0040\x"}`}},
+		"a number that goes on":  {`{"a":555 123 4567}`, "", []string{"a", "555 123 4567}"}},
+		"a number that is none":  {`{"a":007-2}`, "", []string{"a", "007-2}"}},
+		"a date":                 {`2026-01-02 at noon`, "", []string{"2026-01-02 at noon"}},
+		"a list":                 {`["one",-2.50e+1]`, "", []string{"one", "-2.50e+1"}},
+		"a string in a string":   {`"\"one\""`, "", []string{`"one"`}},
+		"lone halves":            {`{"\ud800":"\udc00"}`, "", []string{"\ufffd", "\ufffd"}},
+		"nothing":                {``, "", nil},
+		"too deep":               {strings.Repeat(`[`, MaxDepth+1), "nested too deeply", nil},
+		"too many":               {`["` + strings.Repeat(`a","`, MaxTexts) + `a"]`, "too many texts", nil},
 	} {
 		var d Doc
 		err := d.Scan(ChatCompletions, []byte(`{"messages":[{"tool_calls":[{"function":{"arguments":`+quoted(c.arguments)+`}}]}]}`))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -179,6 +180,9 @@ type scanner struct {
 	role, kind, signature span
 	// form is that of the texts.
 	form form
+	// broken is, in JSON in a string, where the string or number begins that is
+	// none; or -1.
+	broken int
 	// noting tells that JSON in strings is not looked into.
 	noting bool
 }
@@ -513,22 +517,54 @@ func (s *scanner) attribute(from int) {
 	}
 }
 
-// embedded scans JSON in a string. within is false if it is none: then the
-// string is a text like any other.
+// embedded scans JSON in a string, as lenient readers do: it may have NaN and
+// Infinity in it, and line ends in strings, and it may be cut off. Where it turns
+// out to be none, the rest of the string is a text as it stands. within is false
+// if there is none: then the string is a text like any other.
 func (s *scanner) embedded(in span) (within, ok bool) {
 	d := s.doc
 	at, texts := len(d.inner), len(d.texts)
 	d.inner = AppendUnquoted(d.inner, in.of(s.b))
-	inner := scanner{b: d.inner, i: at, doc: d, message: s.message, form: inside}
+	inner := scanner{b: d.inner, i: at, doc: d, message: s.message, form: inside, broken: -1}
 	inner.space()
+	c := inner.peek()
 	ok = inner.shaped(unknown[Arguments])
-	inner.space()
-	if !ok || inner.i < len(d.inner) {
+	if ok {
+		inner.space()
+	}
+	switch {
+	case ok && inner.i == len(d.inner):
+		d.embedded = append(d.embedded, embedded{in, int32(at), int32(len(d.inner))})
+		return true, true
+	case inner.limit:
+		return false, s.fail(inner.reason)
+	case c != '{' && c != '[':
 		d.inner, d.texts = d.inner[:at], d.texts[:texts]
-		return false, !inner.limit || s.fail(inner.reason)
+		return false, true
 	}
 	d.embedded = append(d.embedded, embedded{in, int32(at), int32(len(d.inner))})
-	return true, true
+	from := inner.i
+	if inner.broken >= 0 {
+		if from = inner.broken; inner.cut() {
+			return true, inner.note(span{int32(from + 1), int32(inner.i)}, Arguments, 0) || s.fail(inner.reason)
+		}
+	}
+	if n := len(d.texts) - 1; n >= texts && d.texts[n].form&bare != 0 && len(bytes.TrimSpace(d.inner[d.texts[n].text.end:from])) == 0 {
+		from = int(d.texts[n].text.at) // what looked like a number goes on
+		d.texts = d.texts[:n]
+	}
+	r := ruler{raw: in.of(s.b)}
+	outer, _ := r.before(from - at)
+	return true, s.note(span{in.at + int32(outer), in.end}, Arguments, 0)
+}
+
+// cut tells whether the string that is broken only lacks its end.
+func (s *scanner) cut() bool {
+	rest := s.b[s.i:]
+	if s.b[s.broken] != '"' || len(rest) == 0 {
+		return s.b[s.broken] == '"'
+	}
+	return rest[0] == '\\' && (len(rest) == 1 || rest[1] == 'u' && len(rest) < len(`\u0000`) && escapeEnd(append(slices.Clone(rest), "0000"...), 0) > 0)
 }
 
 // plain is a string without escapes.
@@ -703,6 +739,10 @@ func (s *scanner) value() bool {
 		return s.literal("false")
 	case 'n':
 		return s.literal("null")
+	case 'N':
+		return s.form&inside != 0 && s.literal("NaN") || s.unexpected("a value")
+	case 'I':
+		return s.form&inside != 0 && s.literal("Infinity") || s.unexpected("a value")
 	default:
 		if c == '-' || '0' <= c && c <= '9' {
 			return s.number()
@@ -730,6 +770,21 @@ func (s *scanner) literal(word string) bool {
 }
 
 func (s *scanner) number() bool {
+	at := s.i
+	if s.strictNumber() {
+		return true
+	}
+	if s.form&inside == 0 {
+		return false
+	}
+	if s.b[at] == '-' && s.i == at+1 && s.peek() == 'I' && s.literal("Infinity") {
+		return true
+	}
+	s.broken = at
+	return false
+}
+
+func (s *scanner) strictNumber() bool {
 	if s.peek() == '-' {
 		s.i++
 	}
@@ -771,7 +826,7 @@ const (
 // together: the lowest bit of stops marks the first quote, backslash or
 // control character among them.
 func (s *scanner) quoted() (escaped, ok bool) {
-	b, i := s.b, s.i+1
+	b, at, i := s.b, s.i, s.i+1
 	for {
 		for len(b)-i >= 8 {
 			w := binary.LittleEndian.Uint64(b[i:])
@@ -788,6 +843,7 @@ func (s *scanner) quoted() (escaped, ok bool) {
 		}
 		s.i = i
 		if i == len(b) {
+			s.broken = at
 			return escaped, s.unexpected("a quote")
 		}
 		switch b[i] {
@@ -797,9 +853,17 @@ func (s *scanner) quoted() (escaped, ok bool) {
 		case '\\':
 			escaped = true
 			if i = escapeEnd(b, i); i < 0 {
+				s.broken = at
 				return escaped, s.fail("invalid escape in a string")
 			}
+		case '\n', '\r', '\t':
+			if s.form&inside != 0 {
+				i++
+				continue
+			}
+			return escaped, s.fail("control character in a string")
 		default:
+			s.broken = at
 			return escaped, s.fail("control character in a string")
 		}
 	}
