@@ -164,6 +164,10 @@ func TestTraces(t *testing.T) {
 			ChatCompletion, `{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":"x"},"logprobs":[1]}]}`,
 			`{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":""},"logprobs":null}]}`, 1,
 		},
+		{
+			ChatCompletion, `{"choices":[{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`,
+			`{"choices":[{"message":{"audio":{"data":null,"transcript":""}},"token_ids":null},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`, 0,
+		},
 		{Completion, `{"choices":[{"text":"x","logprobs":{"tokens":["x"]}}]}`, `{"choices":[{"text":"","logprobs":null}]}`, 0},
 		{
 			Response, `{"output":[{"content":[{"logprobs":[{}],"text":"x"}]},{"content":[{"logprobs":[{}],"text":"x"}]}]}`,

@@ -91,6 +91,7 @@ const (
 
 	asOpaque    // encoded data: no text
 	asSignature // the same, of the texts of the object
+	asSound     // the same, which says the message's texts: gone when they are changed
 	asOdd       // of a type that is not expected
 
 	// The others are of values of any type, which hold no text.
@@ -189,6 +190,7 @@ var (
 	isStream  = &slot{as: asStream}
 	isHidden  = &slot{as: asOpaque, list: isSetting, object: isSetting.object}
 	isSigned  = &slot{as: asSignature, list: isSetting, object: isSetting.object}
+	isSound   = &slot{as: asSound, list: isSetting, object: isSetting.object}
 	isDerived = &slot{as: asDerived}
 	isType    = &slot{as: asType, kind: Other}
 	isName    = anything(Name)

@@ -14,19 +14,23 @@ import (
 // and the escapes of its URL.
 func TestAttachments(t *testing.T) {
 	for link, want := range map[string]string{
-		`data:image/png;base64,iVBORw0KGgo=`:                 "",
-		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:    "",
-		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                "",
-		`https://example.com/a.png`:                          "https://example.com/a.png",
-		`data:text/plain,hello`:                              "data:text/plain,hello",
-		`data:image/png,a%20b`:                               "data:image/png,a%20b",
-		`data:text/plain;base64,aGVsbG8=`:                    "refused",
-		`DATA:Text\/Markdown; charset=utf-8;BASE64,aGVsbG8=`: "refused",
-		`data:text\u002fplain;base64\u002caGVsbG8=`:          "refused",
-		`data:;base64,aGVsbG8=`:                              "refused",
-		`data:;charset=utf-8;base64,aGVsbG8=`:                "refused",
-		`data:application/ld+json;base64,e30=`:               "refused",
-		`data:image/svg+xml;base64,PHN2Zz4=`:                 "refused",
+		`data:image/png;base64,iVBORw0KGgo=`:                                 "",
+		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:                    "",
+		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                                "",
+		`https://example.com/a.png`:                                          "https://example.com/a.png",
+		`data:text/plain,hello`:                                              "data:text/plain,hello",
+		`data:image/png,a%20b`:                                               "data:image/png,a%20b",
+		`data:text/plain;base64,aGVsbG8=`:                                    "refused",
+		`DATA:Text\/Markdown; charset=utf-8;BASE64,aGVsbG8=`:                 "refused",
+		`data:text\u002fplain;base64\u002caGVsbG8=`:                          "refused",
+		`data:text/plain;base64;x=y,aGVsbG8=`:                                "refused",
+		` data:text/plain; base64 ,aGVsbG8=`:                                 "refused",
+		`data:text/plain;x=` + strings.Repeat("a", 300) + `;base64,aGVsbG8=`: "refused",
+		`data:text/plain,jo%40example.org`:                                   "refused",
+		`data:;base64,aGVsbG8=`:                                              "refused",
+		`data:;charset=utf-8;base64,aGVsbG8=`:                                "refused",
+		`data:application/ld+json;base64,e30=`:                               "refused",
+		`data:image/svg+xml;base64,PHN2Zz4=`:                                 "refused",
 	} {
 		for _, c := range []struct {
 			dialect *Dialect

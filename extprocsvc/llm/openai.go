@@ -37,7 +37,7 @@ var chatMessageObject = func() *object {
 		fields(&slot{kind: Arguments, object: chatFunction}, "function_call"),
 		fields(isSetting, "tool_call_id cache_control"),
 		fields(&slot{kind: Content, object: objectOf(
-			fields(isSetting, "id expires_at"), fields(isHidden, "data"), fields(anything(Content), "transcript"))}, "audio"),
+			fields(isSetting, "id expires_at"), fields(isSound, "data"), fields(anything(Content), "transcript"))}, "audio"),
 		fields(isAnnotations, "annotations"),
 	)
 	o.message = true

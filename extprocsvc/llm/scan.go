@@ -421,7 +421,7 @@ func (s *scanner) words(is *slot) bool {
 	case asAttachment:
 		switch attached(plain(raw)) {
 		case hiddenText:
-			s.refuse("%s has a text in base64, which cannot be read")
+			s.refuse("%s has a text in a data URL, which cannot be read")
 			return true
 		case encodedData:
 			return true
@@ -430,6 +430,9 @@ func (s *scanner) words(is *slot) bool {
 		return s.note(in, undecided, 0)
 	case asSignature:
 		s.signature = in
+		return true
+	case asSound:
+		s.doc.traces = append(s.doc.traces, trace{s.message, span{in.at - 1, in.end + 1}})
 		return true
 	case asArguments:
 		if s.noting {
@@ -602,29 +605,37 @@ type attachment uint8
 const (
 	readable    attachment = iota // the link itself is all there is
 	encodedData                   // a data URL in base64: an image, say
-	hiddenText                    // the same of a text, which models read as one
+	hiddenText                    // one of a text, or of who knows what, which models read as one
 )
 
 // attached tells what a link is: RFC 2397, without regard to case.
 func attached(link []byte) attachment {
 	const most = 256 // of what describes the data
+	link = bytes.TrimSpace(link)
 	head, _, ok := bytes.Cut(link[:min(len(link), most)], []byte(","))
-	described := strings.ToLower(string(head))
-	described, data := strings.CutPrefix(described, "data:")
-	described, encoded := strings.CutSuffix(described, ";base64")
-	if !ok || !data || !encoded {
+	described, data := strings.CutPrefix(strings.ToLower(string(head)), "data:")
+	params := strings.Split(described, ";")
+	for i := range params {
+		params[i] = strings.TrimSpace(params[i])
+	}
+	encoded := slices.Contains(params[1:], "base64")
+	switch {
+	case !data:
 		return readable
-	}
-	media, _, _ := strings.Cut(described, ";")
-	if media = strings.TrimSpace(media); media == "" || strings.HasPrefix(media, "text/") {
+	case !ok:
+		return hiddenText // somewhere behind all that
+	case isTextType(params[0]) && (encoded || bytes.IndexByte(link[len(head):], '%') >= 0):
 		return hiddenText
+	case encoded:
+		return encodedData
 	}
-	for _, kind := range []string{"json", "xml", "yaml", "javascript"} {
-		if strings.HasSuffix(media, kind) {
-			return hiddenText
-		}
-	}
-	return encodedData
+	return readable
+}
+
+// isTextType tells whether a media type, in lower case, is that of a text.
+func isTextType(media string) bool {
+	return media == "" || strings.HasPrefix(media, "text/") ||
+		slices.ContainsFunc([]string{"json", "xml", "yaml", "javascript"}, func(kind string) bool { return strings.HasSuffix(media, kind) })
 }
 
 // text scans a string and returns the span between its quotes.
