@@ -195,6 +195,7 @@ func TestEventReader(t *testing.T) {
 		{`data: {"type":"new","words":"b"}`, "alone(words); joined(b)@new:/words[0 0]"},
 		{`data: {"choices":[{"index":0,"delta":{"role":"a b","n":7,"content":"x"},"token_ids":[1,2],"finish_reason":"be cause"}]}`,
 			"OpenAI Chat Completions; alone(a b); alone(n); json alone(7); joined(x)@content[0 0]; withheld([1,2]); alone(be cause); end 0"},
+		{"event: content_block_delta\n" + `data: {"delta":{"text":"x"},"index":3}`, "alone(text); joined(x)@:/delta/text[3 0]"},
 		{`data: {"choices":[{"index":1.0,"delta":{"content":"x"}}]}`, "error: a number of a list that is none at byte 24"},
 		{`data: {"type":"content_block_start","index":0,"content_block":{"data":"a b","type":"redacted_thinking"}}`, "Anthropic Messages"},
 		{`data: {"type":"content_block_start","index":0,"content_block":{"data":"a b","type":"else"}}`, "Anthropic Messages; alone(a b)"},

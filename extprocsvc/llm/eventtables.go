@@ -120,6 +120,8 @@ var chatShape = &eventShape{
 		{"id", metaShape}, {"object", metaShape}, {"created", metaShape}, {"model", metaShape}, {"provider", metaShape},
 		{"system_fingerprint", metaShape}, {"service_tier", metaShape}, {"usage", metaShape}, {"obfuscation", metaShape}, {"p", metaShape},
 		{"prompt_filter_results", metaShape}, {"error", textShape},
+		// An event whose type is told by its name alone.
+		{"delta", strayShape}, {"index", firstShape},
 	},
 	other: textShape,
 }
