@@ -63,8 +63,9 @@ type slot struct {
 	// as is what a string means, and kind is that of the texts in the value.
 	as   meaning
 	kind Kind
-	// numbers tells that numbers are texts too.
-	numbers bool
+	// numbers tells that numbers are texts too, and part that a string is a part of
+	// a content.
+	numbers, part bool
 	// odd, if it is set, says what is wrong with a body that has a value of
 	// another type here, other than null where that is allowed; %s is the place
 	// in it. If it is not set, everything in such a value is text.
@@ -201,7 +202,7 @@ var (
 
 // words is a text that must be one, if it is not null.
 func words(kind Kind) *slot {
-	return &slot{kind: kind, null: true, odd: "text of %s is of a type that is not supported"}
+	return &slot{kind: kind, null: true, part: true, odd: "text of %s is of a type that is not supported"}
 }
 
 // roleOf is the role of a message.
@@ -211,7 +212,7 @@ var roleOf = &slot{as: asRole, kind: Other, odd: "%s has a role that is not a st
 func contentOf(kind Kind, part *object) *slot {
 	return &slot{
 		kind: kind, null: true, odd: "content of %s is of a type that is not supported",
-		list: &slot{kind: kind, object: part, odd: "a part of the content of %s is of a type that is not supported"},
+		list: &slot{kind: kind, object: part, part: true, odd: "a part of the content of %s is of a type that is not supported"},
 	}
 }
 

@@ -55,6 +55,7 @@ type form uint8
 const (
 	bare   form = 1 << iota // a number, which has no quotes
 	inside                  // in JSON in a string: text is a span of Doc.inner
+	partly                  // a part of a content
 	asJSON                  // a string that is meant to be JSON, which is not looked into
 )
 
@@ -443,6 +444,9 @@ func (s *scanner) words(is *slot) bool {
 		}
 	default: // asOpaque
 		return true
+	}
+	if is.part {
+		return s.note(in, is.kind, partly)
 	}
 	return s.note(in, is.kind, 0)
 }
