@@ -206,7 +206,7 @@ func words(kind Kind) *slot {
 }
 
 // roleOf is the role of a message.
-var roleOf = &slot{as: asRole, kind: Other, odd: "%s has a role that is not a string"}
+var roleOf = &slot{as: asRole, kind: Other, null: true, odd: "%s has a role that is not a string"}
 
 // contentOf is text, or a list of texts and parts.
 func contentOf(kind Kind, part *object) *slot {
