@@ -73,8 +73,8 @@ type state struct {
 	edges []atomic.Pointer[edge]
 }
 
-// A group is the threads of one beginning: instructions that eat, or that look
-// at the next character.
+// A group is the threads of one beginning: instructions that eat, or from which
+// one that looks at the next character can be reached before that.
 type group []uint32
 
 // fresh stands for a group that begins with the character of the step.
@@ -439,7 +439,10 @@ func (s *stepper) expand(pc uint32) bool {
 	}
 }
 
-// arrive adds the threads of an instruction behind the character.
+// arrive adds the threads of an instruction behind the character. What leads to a
+// look at the next one is left to the next step whole: taken apart here, an
+// alternative that comes behind the look could be reached through it, and be
+// preferred to what it must not be.
 func (s *stepper) arrive(pc uint32) bool {
 	for {
 		in := &s.insts[pc]
@@ -451,12 +454,12 @@ func (s *stepper) arrive(pc uint32) bool {
 		}
 		s.ahead[pc] = s.aheadRound
 		switch {
-		case in.op == opAlt:
+		case in.op == opAlt && !s.looking[pc]:
 			if s.arrive(in.out) {
 				return true
 			}
 			pc = in.arg
-		case in.op == opLook && in.look&^looksBack == 0:
+		case in.op == opLook && !s.looking[pc]:
 			if !holds(in.look, s.after, other) {
 				return false
 			}
