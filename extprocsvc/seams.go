@@ -54,8 +54,11 @@ func (s *Seams) Add(t *llm.Text, text []byte, own []sensitive.Finding) {
 func (s *Seams) Close() {
 	if len(s.parts) > 1 {
 		for _, x := range s.finder.Find(nil, s.text) {
-			if p := s.at(x.Start); x.End > p.to {
-				s.found(x.Rule, s.changes(&x))
+			if p := s.at(x.Start); x.End <= p.to {
+				continue
+			}
+			if list, across := s.changes(&x); across {
+				s.found(x.Rule, list)
 			}
 		}
 	}
@@ -72,10 +75,12 @@ func (s *Seams) at(offset int) *seamPart {
 }
 
 // changes hide what was found, but for what is hidden already. What takes its place
-// stands where it began.
-func (s *Seams) changes(x *sensitive.Finding) (list []llm.Change) {
+// stands where it began. Where all that is left is in one part, the other has its
+// own finding, and what it leaves may be any word that stands beside an address:
+// then across is false.
+func (s *Seams) changes(x *sensitive.Finding) (list []llm.Change, across bool) {
 	if !s.finder.Rule(x.Rule).Action.Hides() {
-		return nil
+		return nil, true
 	}
 	with := x.With
 	add := func(p *seamPart, from, to int) {
@@ -95,5 +100,5 @@ func (s *Seams) changes(x *sensitive.Finding) (list []llm.Change) {
 		}
 		add(p, from, to)
 	}
-	return list
+	return list, len(list) > 0 && list[0].Text != list[len(list)-1].Text
 }

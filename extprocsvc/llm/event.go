@@ -126,7 +126,7 @@ func (r *EventReader) Read(raw []byte) (*Event, error) {
 		for value < end && raw[value] == ' ' {
 			value++
 		}
-		if value > at+1 && value < end && isJSONStart(raw[value]) {
+		if value > at && value < end && isJSONStart(raw[value]) {
 			r.event.Finds = append(r.event.Finds, Find{Aside: true, At: at, End: value}, Find{Aside: true, JSON: true, At: value, End: end})
 			return
 		}
@@ -386,8 +386,10 @@ func (r *EventReader) note(f Find, in span) bool {
 // complete reads a value that is complete, as in an answer without a stream.
 func (r *EventReader) complete(s *scanner, is *slot) bool {
 	d := &r.doc
-	d.Reset()
-	d.dialect, d.body = completeDialect, s.b
+	if cap(d.texts) > maxTextsKept {
+		d.Reset()
+	}
+	*d = Doc{dialect: completeDialect, body: s.b, texts: d.texts[:0], traces: d.traces[:0], keys: d.keys}
 	in := scanner{b: s.b, i: s.i, depth: s.depth, doc: d, keys: d.keys[:0], noting: true}
 	ok := in.shaped(is)
 	d.keys = in.keys[:0]
@@ -412,6 +414,9 @@ func (r *EventReader) complete(s *scanner, is *slot) bool {
 	s.i = end
 	return true
 }
+
+// maxTextsKept is for how many texts of a value room is kept.
+const maxTextsKept = 4096
 
 // completeDialect is that of a part of a body.
 var completeDialect = &Dialect{Name: "a part of an event", single: true}

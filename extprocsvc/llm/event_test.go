@@ -202,6 +202,7 @@ func TestEventReader(t *testing.T) {
 		{`data: {"type":"response.output_item.done","item":{"type":"mcp_call","output":"o","n":[4],"id":"a b"}}`,
 			"OpenAI Responses; alone(o); alone(n); json alone(4); alone(a b); end 0"},
 		{"event: a b\nid: c d\nretry: 3\nerror: {\"a\":1}\n: [x\ndata: {}\n\n", "alone(event: a b); alone(id: c d); alone(error: ); json alone({\"a\":1}); alone(: ); json alone([x)"},
+		{":{\"a\":1}\ndata: {}", "alone(:); json alone({\"a\":1})"},
 		{"{\"choices\":[{\"message\":{\"content\":\"a\\u0040b\"}}]}", "error: JSON that is no event at byte 0"},
 		{`data: hello`, "error: invalid JSON, expected an object at byte 0"},
 		{`data: ["a"]`, "error: invalid JSON, expected an object at byte 0"},

@@ -1,9 +1,6 @@
 package llm
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Failure is what an API answers instead of an answer: any JSON, or a plain text,
 // as the field error of an object. All in it is text.
@@ -20,13 +17,15 @@ const failureOpen, failureEnd = `{"error":`, "}"
 // JSON. The error is an [*Error] if it is not UTF-8, or neither.
 func (d *Doc) ScanFailure(body []byte) (plain bool, err error) {
 	wrapped := make([]byte, 0, len(failureOpen)+len(body)+len(failureEnd))
-	wrapped = append(append(append(wrapped, failureOpen...), body...), failureEnd...)
-	if err = d.Scan(Failure, wrapped); err == nil {
-		return false, nil
+	s := scanner{b: body}
+	s.space()
+	begins := s.peek()
+	ok := s.value()
+	if s.space(); ok && s.i == len(body) {
+		return false, d.Scan(Failure, append(append(append(wrapped, failureOpen...), body...), failureEnd...))
 	}
-	text := bytes.TrimLeft(body, " \t\r\n")
-	if !utf8.Valid(body) || len(text) > 0 && isJSONStart(text[0]) {
-		return false, err // what reads JSON might read more of it than we
+	if !utf8.Valid(body) || isJSONStart(begins) { // what reads JSON might read more of it than we
+		return false, &Error{s.i, "neither JSON nor a text"}
 	}
 	wrapped = append(AppendQuoted(append(wrapped[:0], failureOpen...), string(body)), failureEnd...)
 	return true, d.Scan(Failure, wrapped)
