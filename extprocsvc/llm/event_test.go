@@ -164,6 +164,7 @@ func TestEventReader(t *testing.T) {
 		{`data: {"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"a"},{"type":"thinking","thinking":[{"type":"text","text":"b"}]}]}}]}`,
 			"OpenAI Chat Completions; joined(a)@content[0 0]; joined(b)@thinking[0 0]"},
 		{`data: {"choices":[{"index":0,"delta":{"content":"x"},"logprobs": {"content":[{"token":"x"}]} }]}`, `OpenAI Chat Completions; joined(x)@content[0 0]; withheld({"content":[{"token":"x"}]})`},
+		{`data: {"choices":[],"timings":{"predicted_per_second":52.74725274725275,"note":"a b"}}`, "alone(a b)"},
 		{`data: {"choices":[],"usage":{"total_tokens":3},"x_vendor":{"note":"n"}}`, "alone(x_vendor); alone(note); alone(n)"},
 		{`data: {"choices":[{"index":0,"text":"t","logprobs":null}]}`, "OpenAI Completions; joined(t)@text[0 0]"},
 		{"data: [DONE]", "end"},

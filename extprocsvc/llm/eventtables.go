@@ -93,7 +93,7 @@ var contentShape = &eventShape{is: isPiece, name: "content", keys: append(keysOf
 
 // chatShape is the eventShape of every event without a type.
 var chatShape = &eventShape{
-	keys: []shapeKey{
+	keys: joinKeys([]shapeKey{
 		{"choices", &eventShape{slot: 1, each: &eventShape{other: textShape, keys: joinKeys(keysOf(echoShape, strings.Fields(derivedTokens)...), keysOf(metaShape, "native_finish_reason", "stop_reason", "matched_stop", "content_filter_results"), []shapeKey{
 			{"index", firstShape},
 			{"delta", &eventShape{dialect: ChatEvents, other: strayShape, keys: joinKeys(nameKeys, []shapeKey{
@@ -117,12 +117,10 @@ var chatShape = &eventShape{
 			{"logprobs", echoShape},
 			{"finish_reason", finishShape},
 		})}}},
-		{"id", metaShape}, {"object", metaShape}, {"created", metaShape}, {"model", metaShape}, {"provider", metaShape},
-		{"system_fingerprint", metaShape}, {"service_tier", metaShape}, {"usage", metaShape}, {"obfuscation", metaShape}, {"p", metaShape},
-		{"prompt_filter_results", metaShape}, {"error", textShape},
+		{"error", textShape},
 		// An event whose type is told by its name alone.
 		{"delta", strayShape}, {"index", firstShape},
-	},
+	}, keysOf(metaShape, append(strings.Fields(openAIResult), "obfuscation", "p")...)),
 	other: textShape,
 }
 

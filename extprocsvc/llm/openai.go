@@ -74,8 +74,11 @@ var (
 // its tokens, and the same of the prompt.
 const derivedTokens = "token_ids prompt_token_ids prompt_logprobs"
 
-// openAIResult are the fields of a response that hold no text.
-const openAIResult = `id object created model usage service_tier system_fingerprint prompt_filter_results`
+// openAIResult are the fields of a response that hold no text. The last ones are
+// Groq's, Cerebras's and llama.cpp's, with times that could be taken for numbers of
+// cards.
+const openAIResult = `id object created model usage service_tier system_fingerprint prompt_filter_results provider
+	x_groq time_info timings`
 
 // ChatCompletion is what the same API answers, when it does not stream.
 var ChatCompletion = &Dialect{
