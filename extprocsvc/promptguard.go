@@ -21,7 +21,7 @@ type guard struct {
 }
 
 // guardKind is what the engine has to know of the steps of guards.
-var guardKind = &Kind{Name: "promptGuard", Phases: InputPhase | ResponsePhase, Needs: Modify | Reject, Internal: true, ReadsBody: true, Errors: true}
+var guardKind = &Kind{Name: "promptGuard", Phases: InputPhase | ResponsePhase, Needs: Modify | Reject, Internal: true, ReadsBody: true, Texts: true}
 
 // guard builds the guard of an ai backend, or nil.
 func (b *builder) guard(from *config.PromptGuard) *guard {

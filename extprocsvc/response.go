@@ -31,7 +31,7 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 	if code < 200 {
 		return s.passResponse()
 	}
-	s.failure.is = code > 299
+	s.anything.is = code > 299
 	events := s.answer.isEvents()
 	if events && s.guard != nil && !s.guard.enabled {
 		s.guard = nil // as agentgateway has it; the file was warned of
@@ -43,7 +43,7 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 		return s.beginStream()
 	}
 	readable := s.answer.body == nil && s.answer.first("content-type") != "" || events
-	if s.failure.is {
+	if s.anything.is {
 		readable = s.answer.isText()
 	}
 	switch {
@@ -203,24 +203,31 @@ func (s *stream) scanResponse() error {
 	switch {
 	case s.collecting.on:
 		return s.gather()
-	case s.failure.is:
-		return s.readFailure()
+	case s.anything.is:
+		return s.readAnything()
 	}
-	// Without a request to tell, nobody knows more than that it is no chat.
-	as := llm.ChatCompletion
 	if d := s.doc.Dialect(); d != nil {
-		as = d.Answer()
+		return s.done.Scan(d.Answer(), s.result.bytes)
 	}
-	return s.done.Scan(as, s.result.bytes)
+	// Without a request to tell, its keys do.
+	for _, as := range []*llm.Dialect{llm.ChatCompletion, llm.Response} {
+		if s.done.Scan(as, s.result.bytes) == nil && s.done.Messages() == nil {
+			return nil
+		}
+	}
+	if s.anything.is = s.textsOnly(); s.anything.is {
+		return s.readAnything()
+	}
+	return s.done.Scan(llm.ChatCompletion, s.result.bytes)
 }
 
 // finished is the response as the stages have left it.
 func (s *stream) finished() []byte {
 	a := s.collecting.answer
 	switch {
-	case s.failure.is && s.done.Changed():
-		return llm.UnwrapFailure(s.edited(&s.done, nil), s.failure.plain)
-	case s.failure.is:
+	case s.anything.is && s.done.Changed():
+		return llm.UnwrapAnything(s.edited(&s.done, nil), s.anything.plain)
+	case s.anything.is:
 		return s.result.bytes
 	case a == nil:
 		return s.edited(&s.done, s.result.bytes)
@@ -244,7 +251,7 @@ func (s *stream) decideResponse() (refused *refusal, err error) {
 	} else if scanErr == nil {
 		r := &s.run
 		r.response, r.prompt, r.doc, r.unread = true, r.doc, &s.done, s.passesUnread()
-		r.failure = s.failure.is
+		r.anything = s.anything.is
 		if s.guard != nil {
 			refused, err = r.under(&s.guard.profile, s.conn.Context(), s.guard.replies)
 		}

@@ -32,7 +32,7 @@ type run struct {
 	// a body. prompt is the request as it was sent, in response stages.
 	doc, prompt *llm.Doc
 	response    bool
-	failure     bool // the response is an error
+	anything    bool // the response is none of a model's
 	unread      bool // what cannot be read may pass
 	call        Call
 	record      *Record
@@ -127,10 +127,10 @@ func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
 
 // steps are those of a stage that look at the message.
 func (r *run) steps(st *stage) []step {
-	if !r.failure {
+	if !r.anything {
 		return st.steps
 	}
-	return slices.DeleteFunc(slices.Clone(st.steps), func(s step) bool { return !s.kind.Errors })
+	return slices.DeleteFunc(slices.Clone(st.steps), func(s step) bool { return !s.kind.Texts })
 }
 
 // ask runs a step's processor within its deadline.

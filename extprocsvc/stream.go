@@ -76,7 +76,7 @@ type stream struct {
 	body, result held       // of the request, of the response
 	live         *streaming // of a response that is a stream of events
 	collecting   collecting // of one that has to be complete first
-	failure      failure    // of one that is an error
+	anything     anything   // of one that is no answer of a model
 	doc, done    llm.Doc
 	out          []byte // room for edited bodies
 	fields, wire []byte // room for metadata

@@ -26,7 +26,7 @@ func init() {
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
 		NeedsOne:  extprocsvc.Annotate | extprocsvc.Modify | extprocsvc.Reject,
 		ReadsBody: true,
-		Errors:    true,
+		Texts:     true,
 		New:       build,
 	})
 }

@@ -2,15 +2,27 @@ package extprocsvc
 
 import (
 	"mime"
+	"slices"
 	"strings"
 )
 
-// A failure is an answer that is an error of the model: with another status than
-// 2xx. What it says may quote the request, or what the model has generated so far;
-// steps that look at texts see it, and the client gets it with its status.
-type failure struct {
+// An anything is a response that is no answer of a model: an error, with another
+// status than 2xx, or what a request without a body gets, such as a list of models.
+// What an error says may quote the request, or what the model has generated so far.
+// Steps that look at texts see it, and the client gets it with its status.
+type anything struct {
 	is    bool
 	plain bool // its body is no JSON
+}
+
+// textsOnly tells whether all steps for the response look at texts, whatever it is.
+func (s *stream) textsOnly() bool {
+	only := func(stages []stage) bool {
+		return !slices.ContainsFunc(stages, func(st stage) bool {
+			return slices.ContainsFunc(st.steps, func(s step) bool { return !s.kind.Texts })
+		})
+	}
+	return (s.guard == nil || only(s.guard.replies)) && (!s.profiled() || only(s.profile.replies))
 }
 
 // isText tells whether the body of an error can be read: JSON, or text in an
@@ -40,11 +52,11 @@ var (
 	textCharsets = set("utf-8", "us-ascii", "iso-8859-1", "windows-1252")
 )
 
-// readFailure reads an error that is complete.
-func (s *stream) readFailure() (err error) {
+// readAnything reads one that is complete.
+func (s *stream) readAnything() (err error) {
 	if err := s.result.claim(s.server, int64(len(s.result.bytes))); err != nil {
 		return err
 	}
-	s.failure.plain, err = s.done.ScanFailure(s.result.bytes)
+	s.anything.plain, err = s.done.ScanAnything(s.result.bytes)
 	return err
 }

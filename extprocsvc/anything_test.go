@@ -85,3 +85,25 @@ func TestErrorsOfTheModel(t *testing.T) {
 		})
 	}
 }
+
+// What a request without a body gets, such as a list of models, is looked at by
+// steps that look at texts; others cannot know what it is.
+func TestAnswersToNothing(t *testing.T) {
+	mask := replies("", "\n  - {name: s, steps: [{name: d}]}", `{name: d, type: data-security, params: {modify: true, action: mask, matchers: [email]}}`, `{name: tag, type: language-id}`)
+	judge := replies("", "\n  - {name: s, steps: [{name: d}]}", `{name: d, type: language-id}`, `{name: tag, type: language-id}`)
+	request := with(extproctest.Post(""), ":method", "GET", ":path", "/v1/models", "content-type", "", "content-length", "")
+	request.Chunks = nil
+	for _, c := range []struct{ name, file, body, want string }{
+		{"a list of models", mask, `{"object":"list","data":[{"id":"m","owned_by":"ada\u0040example.com"}]}`, `{"object":"list","data":[{"id":"m","owned_by":"<EMAIL_ADDRESS>"}]}`},
+		{"a completion", mask, `{"choices":[{"message":{"content":"ada@example.com"},"logprobs":[1]}]}`, `{"choices":[{"message":{"content":"<EMAIL_ADDRESS>"},"logprobs":null}]}`},
+		{"a response", mask, `{"output":[{"content":[{"text":"ada@example.com","logprobs":[1]}]}]}`, `{"output":[{"content":[{"text":"<EMAIL_ADDRESS>","logprobs":null}]}]}`},
+		{"who knows what", judge, `{"object":"list","data":[]}`, `502 {"error":{"message":"the gateway cannot read the model's response","type":"server_error","param":null,"code":"unreadable_response"}}`},
+	} {
+		s := start(t, extprocsvc.Build, extprocsvc.Options{}, c.file)
+		for name, f := range readsResponse(s.ref(0)) {
+			if got := reaches(f.Do(t.Context(), s.client, request, answer("200", "application/json", c.body))); got != c.want {
+				t.Errorf("%s, %s:\ngot  %s\nwant %s", c.name, name, got, c.want)
+			}
+		}
+	}
+}
