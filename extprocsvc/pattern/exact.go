@@ -73,8 +73,8 @@ type state struct {
 	edges []atomic.Pointer[edge]
 }
 
-// A group is the threads of one beginning: instructions that eat, or from which
-// one that looks at the next character can be reached before that.
+// A group is the threads of one beginning: instructions that eat, or that look
+// at the next character.
 type group []uint32
 
 // fresh stands for a group that begins with the character of the step.
@@ -439,10 +439,7 @@ func (s *stepper) expand(pc uint32) bool {
 	}
 }
 
-// arrive adds the threads of an instruction behind the character. What leads to a
-// look at the next one is left to the next step whole: taken apart here, an
-// alternative that comes behind the look could be reached through it, and be
-// preferred to what it must not be.
+// arrive adds the threads of an instruction behind the character.
 func (s *stepper) arrive(pc uint32) bool {
 	for {
 		in := &s.insts[pc]
@@ -454,12 +451,12 @@ func (s *stepper) arrive(pc uint32) bool {
 		}
 		s.ahead[pc] = s.aheadRound
 		switch {
-		case in.op == opAlt && !s.looking[pc]:
+		case in.op == opAlt:
 			if s.arrive(in.out) {
 				return true
 			}
 			pc = in.arg
-		case in.op == opLook && !s.looking[pc]:
+		case in.op == opLook && in.look&^looksBack == 0:
 			if !holds(in.look, s.after, other) {
 				return false
 			}

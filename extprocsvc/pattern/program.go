@@ -32,9 +32,6 @@ type program struct {
 	// alive tells for each instruction, and what is before it, whether some
 	// text leads from there to a match.
 	alive [][kinds]bool
-	// looking tells for each instruction whether a look at the next character can
-	// be reached from it without one.
-	looking []bool
 	// back says which kinds of the character before are all the same to the
 	// program: the one that stands for it.
 	back [kinds]kind
@@ -84,25 +81,7 @@ func newProgram(re *syntax.Regexp, lib *library) (*program, error) {
 		}
 	}
 	p.back = collapse(p.insts)
-	p.looking = looking(p.insts)
 	return p, nil
-}
-
-// looking finds from which instructions a look at the next character can be
-// reached without one.
-func looking(insts []inst) []bool {
-	list := make([]bool, len(insts))
-	for changed := true; changed; {
-		changed = false
-		for i := range insts {
-			in := &insts[i]
-			found := in.op == opAlt && (list[in.out] || list[in.arg]) || in.op == opLook && (in.look&^looksBack != 0 || list[in.out])
-			if found && !list[i] {
-				list[i], changed = true, true
-			}
-		}
-	}
-	return list
 }
 
 // collapse finds which kinds of the character before some instructions tell
