@@ -57,9 +57,10 @@
 // a match; where there is none, nothing is held. A longer match that is
 // preferred, or an assertion about the next character, keep a match open in the
 // same way, and nothing else does. (An expression can hide that it leaves no
-// choice, as in `a(?:\b|\B)`; then a byte is held for one character too long.
-// So is a match in front of the bytes of a sequence of UTF-8 that is not
-// complete. For a Valid, everything is possible that the expression allows.)
+// choice, as in `a(?:\b|\B)` or `a(?:\b\B|)*`; then a byte is held for one
+// character too long. So is a match in front of the bytes of a sequence of UTF-8
+// that is not complete. For a Valid, everything is possible that the expression
+// allows.)
 //
 // # Bounds
 //

@@ -3,6 +3,7 @@ package pattern
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -42,6 +43,9 @@ type exact struct {
 	// wides tells which of our classes are not ASCII.
 	wides []bool
 	eat   []classSet
+	// waits are the alternatives that are not followed before the next
+	// character is known; see waiting.
+	waits []bool
 	// idle are the states without a thread, by the kind of the last character.
 	idle [kinds]*state
 	// wide is whether a match can begin, behind such a character, with one that
@@ -74,7 +78,7 @@ type state struct {
 }
 
 // A group is the threads of one beginning: instructions that eat, or that look
-// at the next character.
+// at the next character, or alternatives that wait for it.
 type group []uint32
 
 // fresh stands for a group that begins with the character of the step.
@@ -134,6 +138,7 @@ type open struct {
 // init is called once the alphabet is known.
 func (e *exact) init(a *alphabet, sets []classSet) error {
 	e.behind, e.ahead = make([]uint64, len(e.insts)), make([]uint64, len(e.insts))
+	e.waits = waiting(e.insts)
 	e.states, e.limit = map[string]*state{}, maxExact
 	// Classes are the same to this program if the same sets have them and
 	// assertions see the same.
@@ -207,12 +212,7 @@ func (e *exact) init(a *alphabet, sets []classSet) error {
 
 // looksAhead tells whether some assertion depends on the next character.
 func (e *exact) looksAhead() bool {
-	for _, in := range e.insts {
-		if in.look&^looksBack != 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.insts, inst.looksAhead)
 }
 
 // intern returns the state that stands for all that are equal to s.
@@ -451,12 +451,12 @@ func (s *stepper) arrive(pc uint32) bool {
 		}
 		s.ahead[pc] = s.aheadRound
 		switch {
-		case in.op == opAlt:
+		case in.op == opAlt && !s.waits[pc]:
 			if s.arrive(in.out) {
 				return true
 			}
 			pc = in.arg
-		case in.op == opLook && in.look&^looksBack == 0:
+		case in.op == opLook && !in.looksAhead():
 			if !holds(in.look, s.after, other) {
 				return false
 			}

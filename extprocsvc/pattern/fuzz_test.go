@@ -132,6 +132,9 @@ func FuzzDrawn(f *testing.F) {
 	for i := range uint64(10) {
 		f.Add(i, i*i)
 	}
+	// Loops that a look can close, and looks behind bytes that are not UTF-8.
+	f.Add(uint64(849), uint64(545))
+	f.Add(uint64(322), uint64(7))
 	f.Fuzz(func(t *testing.T, a, b uint64) { differ(t, rand.New(rand.NewPCG(a, b))) })
 }
 
@@ -141,6 +144,7 @@ func FuzzExpr(f *testing.F) {
 	for _, p := range fixture {
 		f.Add(p.Expr, `\bab?`, []byte("4111 1111 1111 1111 ab"), uint64(1))
 	}
+	f.Add(`(?:(?:\b|b)é*){2,}`, `(?:\Bab[^a])+`, []byte("1béb Kbab\xffab"), uint64(4))
 	f.Add(`a.*z|a`, `^|a*?`, []byte("aaa\naz"), uint64(2))
 	f.Add(`(?i)k\b|(?:a|ab)(?:c|bcd)(?:d*)`, `(?m)^x$`, []byte("K\u212a abcd \xffx\nx"), uint64(3))
 	f.Fuzz(func(t *testing.T, one, two string, text []byte, seed uint64) {

@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"regexp/syntax"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -23,6 +24,9 @@ type inst struct {
 	out, arg uint32
 	set      uint32
 }
+
+// looksAhead tells whether an assertion depends on the next character.
+func (in inst) looksAhead() bool { return in.look&^looksBack != 0 }
 
 // A program is what an expression compiles to: RE2's instructions, whose
 // characters are sets of classes.
@@ -102,6 +106,58 @@ func collapse(insts []inst) [kinds]kind {
 		back[begin] = back[newline]
 	}
 	return back
+}
+
+// waiting finds the alternatives that a look at the next character leads to and
+// that lead to one, with no character in between: those of a loop that a look
+// can close, as in (?:\b|b)*, and, to whom it makes no difference, those between
+// two looks.
+//
+// Package regexp follows an alternative once between two characters. So if it
+// comes back to one of which it has not followed everything, what is left of
+// that is preferred less than what comes behind the loop. Whoever follows an
+// alternative up to a look, and goes on at the look when the next character is
+// known, enters it anew instead, and prefers what was left. An alternative of
+// such a loop must wait with its looks. No other need: what a look leads to
+// either was followed to its end before, and has no thread that is new, or is
+// followed from there first, as it should be.
+func waiting(insts []inst) []bool {
+	onto, from := make([][]uint32, len(insts)), make([][]uint32, len(insts))
+	var looks []uint32
+	for i, in := range insts {
+		switch in.op {
+		case opAlt:
+			onto[i] = []uint32{in.out, in.arg}
+		case opLook:
+			onto[i] = []uint32{in.out}
+		}
+		for _, to := range onto[i] {
+			from[to] = append(from[to], uint32(i))
+		}
+		if in.looksAhead() {
+			looks = append(looks, uint32(i))
+		}
+	}
+	leads, led := reached(looks, from), reached(looks, onto)
+	waits := make([]bool, len(insts))
+	for i, in := range insts {
+		waits[i] = in.op == opAlt && leads[i] && led[i]
+	}
+	return waits
+}
+
+// reached finds which instructions can be reached from some of them.
+func reached(from []uint32, onto [][]uint32) []bool {
+	found := make([]bool, len(onto))
+	for todo := slices.Clone(from); len(todo) > 0; {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !found[at] {
+			found[at] = true
+			todo = append(todo, onto[at]...)
+		}
+	}
+	return found
 }
 
 // prune finds which instructions can lead to a match.

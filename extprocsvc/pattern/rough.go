@@ -17,7 +17,8 @@ const (
 
 // rough is the automaton that says where there is something to look at: for
 // all patterns at once, without beginnings, preferences and counting. It may
-// see a match or a thread where there is none, but never the reverse.
+// see a match or a thread where there is none, but never the reverse; only an
+// alternative that waits in an exact automaton may be no more than a match here.
 type rough struct {
 	alphabet *alphabet
 	insts    []inst
@@ -272,7 +273,7 @@ func (w *walk) arrive(pc uint32) {
 		case in.op == opAlt:
 			w.arrive(in.out)
 			pc = in.arg
-		case in.op == opLook && in.look&^looksBack == 0:
+		case in.op == opLook && !in.looksAhead():
 			if !holds(in.look, w.after, other) {
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,15 @@ func TestFind(t *testing.T) {
 		{"words are ASCII", []Pattern{{Expr: `\ba\b`}}, "éa a_ a", "0:a 0:a"},
 		{"case", []Pattern{{Expr: `(?i)key`}}, "\u212aEY kEy", "0:\u212aEY 0:kEy"},
 		{"classes", []Pattern{{Expr: `\p{Greek}+`}}, "aλόγος", "0:λόγος"},
+		{"what a look closes a loop for is not tried again", []Pattern{{Expr: `é(?:\b|b)*`}}, "éb éé", "0:é 0:é 0:é"},
+		{"nor when it is repeated", []Pattern{{Expr: `(?:(?:\b|b)é*){2,}`}}, "1béb", "0:bé"},
+		{"nor when another loop is around it", []Pattern{{Expr: `é(?:(?:\b|b)?c?)+`}}, "ébc écé", "0:é 0:éc 0:é"},
+		{"but where what follows fails", []Pattern{{Expr: `é(?:\b|b)*c`}}, "ébc éc", "0:ébc 0:éc"},
+		{"or where the look fails", []Pattern{{Expr: `é(?:\b|é)*`}}, "éééb éé", "0:ééé 0:éé"},
+		{"and where it is preferred less", []Pattern{{Expr: `é(?:b|\b)*`}}, "ébb", "0:ébb"},
+		{"a loop whose look never holds ends where it is", []Pattern{{Expr: `é(?:\b\B|)*`}}, "é b\né", "0:é 0:é"},
+		{"a loop whose look cannot hold again", []Pattern{{Expr: `(?:\Bab[^a])+`}}, "bab\xffab bab\xff", "0:ab\xff 0:ab\xff"},
+		{"a loop through the end of lines", []Pattern{{Expr: `(?m)b(?:$|\n)*c?`}}, "b\nc b\n\nb", "0:b 0:b 0:b"},
 		{"invalid bytes are U+FFFD", []Pattern{{Expr: `a.b`}, {Expr: "\uFFFD"}}, "a\xffb\xe4\xb8", "0:a\xffb 1:\xe4 1:\xb8"},
 	} {
 		s := compile(t, tc.patterns...)
@@ -112,7 +122,34 @@ func TestFind(t *testing.T) {
 		if got := strings.Join(got, " "); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
-		same(t, tc.name, s.Find(nil, []byte(tc.text)), reference(tc.patterns, []byte(tc.text)), tc.patterns, []byte(tc.text))
+		text := []byte(tc.text)
+		want := reference(tc.patterns, text)
+		same(t, tc.name, s.Find(nil, text), want, tc.patterns, text)
+		for cut := range text {
+			same(t, tc.name+", split at "+strconv.Itoa(cut), feed(t, s, text, cut), want, tc.patterns, text)
+		}
+	}
+}
+
+// TestLoopsThroughLooks: all short texts, for loops that a look can close.
+func TestLoopsThroughLooks(t *testing.T) {
+	texts := append(words("bé \n", 4), "b\xffbb", "\xffbé", "\xc3b\xe4\xb8")
+	for _, expr := range []string{
+		`é(?:\b|b)*`, `é(?:b|\b)*`, `é(?:\b|b)+?b`, `(?:(?:\b|b)é*){2,}`, `(?:(?:\B|é)b?)+`, `b(?:\b| ??|é)*b`,
+		`(?:b|(?:$|\n)*)+`, `b(?:(?m:^)|\b|\n)*`, `b(?:(?:\b|é)+|b)*$`, `[bé](?:\b\B|)*`, `b(?:$\b\B|)*(?: b)?`, `b(?:\b|\B)*(?:b|)`,
+	} {
+		for _, p := range []Pattern{{Expr: expr}, {Expr: expr, MaxMatch: 4}} {
+			ps := []Pattern{p}
+			s := compile(t, ps...)
+			for _, text := range texts {
+				text := []byte(text)
+				want := reference(ps, text)
+				same(t, "whole", s.Find(nil, text), want, ps, text)
+				for cut := range text {
+					same(t, "split at "+strconv.Itoa(cut), feed(t, s, text, cut), want, ps, text)
+				}
+			}
+		}
 	}
 }
 

@@ -161,7 +161,7 @@ func (s *Stream) scan(text []byte, base, at, stop int) {
 	r := s.set.rough
 	s.table, s.row = r.adopt(s.table, s.row)
 	// region is where the current region begins, at the start of which all
-	// runners are idle or, at the beginning of the piece, up to date.
+	// runners are idle or up to date.
 	i, region := at, at
 	look := len(s.active) > 0
 	// slow is up to where leaps are of no use.
@@ -202,7 +202,8 @@ func (s *Stream) scan(text []byte, base, at, stop int) {
 			if look {
 				s.settle(text, base, at, region, i)
 				s.report(i + base)
-				look = false
+				// An alternative can wait where none of its looks can hold.
+				look = len(s.active) > 0
 			}
 			region = i
 		}
