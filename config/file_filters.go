@@ -31,9 +31,9 @@ type fileRedirect struct {
 
 // fileRewrite is what a backend sees in place of the request's.
 type fileRewrite struct {
-	// Authority is the Host that the backend sees.
+	// Authority is the Host that the backend sees. An ai provider without a
+	// hostOverride always sees its own.
 	// Default: auto.
-	// Differs: an ai backend always sees its own.
 	Authority *fileAuthority `yaml:"authority"`
 	// Path is the path that the backend sees. The query is always kept.
 	// Default: that of the request.

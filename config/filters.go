@@ -343,12 +343,13 @@ func (r *resolver) rewrite(path string, f *fileRewrite, rt *Route) *Rewrite {
 		Authority: r.authority(path+".authority", f.Authority),
 		NewPath:   r.pathRewrite(path+".path", f.Path, rt),
 	}
-	for _, b := range rt.Backends {
-		keeps := func(a API) bool { return a.Rewrite == RegexRewrite{} }
-		if b.AI != nil && !slices.ContainsFunc(b.AI.APIs, keeps) {
-			r.warnf(path, Unreachable, "has no effect on the ai backend %s, which has its own path and host", r.cfg.Where(b.Path))
-			break
-		}
+	if i := slices.IndexFunc(rt.Backends, (*Backend).AtProvider); i >= 0 && w.Authority.Kind != AuthorityAuto {
+		r.warnf(path+".authority", Unreachable, "has no effect on the ai backend %s, which is asked by its provider's name", r.cfg.Where(rt.Backends[i].Path))
+	}
+	keepsPath := func(a API) bool { return a.Rewrite == RegexRewrite{} }
+	ownPath := func(b *Backend) bool { return b.AI != nil && !slices.ContainsFunc(b.AI.APIs, keepsPath) }
+	if i := slices.IndexFunc(rt.Backends, ownPath); i >= 0 && w.NewPath.Kind != RewriteNothing {
+		r.warnf(path+".path", Unreachable, "has no effect on the ai backend %s, which has a path of its own", r.cfg.Where(rt.Backends[i].Path))
 	}
 	return w
 }
