@@ -140,7 +140,17 @@ type fileRetry struct {
 
 // fileDelay lets requests wait.
 type fileDelay struct {
+	_ struct{} `oneOf:"duration conditional"`
+
+	// Conditional are delays with conditions.
+	Conditional []conditionalEntry[fileDelayEntry] `yaml:"conditional,notyet"`
+
 	// Duration is how long a request waits, such as 500ms.
+	Duration string `yaml:"duration"`
+}
+
+type fileDelayEntry struct {
+	// Duration is how long a request waits.
 	Duration string `yaml:"duration,required"`
 }
 

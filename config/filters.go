@@ -157,7 +157,7 @@ func (r *resolver) filters(rt *Route, ls levels) {
 		rt.Retry = r.retry(p, f)
 	}
 	if p, f := pick(ls, "delay", func(p *filePolicies) *fileDelay { return p.Delay }); f != nil {
-		rt.Delay, rt.DelayPath = r.delay(p+".duration", f.Duration), p
+		rt.Delay, rt.DelayPath = r.delay(p, f), p
 	}
 	if p, f := pick(ls, "buffer", func(p *filePolicies) *fileBuffer { return p.Buffer }); f != nil {
 		rt.MaxRequestBody = r.buffer(p, f)
@@ -258,12 +258,14 @@ func (r *resolver) retry(path string, f *fileRetry) *Retry {
 
 // delay reads a constant; agentgateway has expressions too. No delay is no
 // time, or less.
-func (r *resolver) delay(path, text string) time.Duration {
-	d, err := time.ParseDuration(text)
-	if err != nil && text != "" {
-		r.errorf(path, Unsupported, "expressions are not supported here; expected a duration such as 500ms")
-	} else if err != nil {
-		r.missingf(path, "expected a duration such as 500ms")
+func (r *resolver) delay(path string, f *fileDelay) time.Duration {
+	d, err := time.ParseDuration(f.Duration)
+	switch {
+	case err == nil || f.Conditional != nil:
+	case f.Duration == "":
+		r.missingf(path+".duration", "expected a duration such as 500ms")
+	default:
+		r.errorf(path+".duration", Unsupported, "expressions are not supported here; expected a duration such as 500ms")
 	}
 	return max(d, 0)
 }
