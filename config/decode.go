@@ -422,6 +422,9 @@ func proposal(best string, known, working []string) string {
 // it is empty if none is near.
 func nearest(word string, known []string) string {
 	best, distance := "", len(word)/3+1
+	if len(word) < 5 {
+		distance = 1
+	}
 	for _, k := range known {
 		if strings.EqualFold(k, word) {
 			return k
