@@ -127,6 +127,7 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 
 		// Looking on: nothing has an effect, and everything is recorded.
 		{profile: "watched", mode: sees + "request_body STREAMED, response_body STREAMED", more: yes("observability_mode"), header: loop, want: again},
+		{profile: "watched", mode: sees + "request_body BUFFERED, response_body " + full, more: yes("observability_mode"), header: loop, want: again},
 		{profile: "closed", mode: "request_body NONE", more: yes("observability_mode"), want: "200 " + asked},
 	}
 	// Where nothing is to be changed, nothing is, in any pair of modes.
@@ -167,16 +168,13 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 			t.Errorf("%s, %s, %v: got %.300s, want %.300s", r.profile, r.mode, r.more, got, r.want)
 		}
 	}
-	log := s.text(t)
 	for _, want := range []string{
 		`level=ERROR msg="the ext_proc filter does not show us what the chain must read; requests are refused with 500"`,
 		`level=WARN msg="the ext_proc filter is in observability_mode: the chain runs and is recorded, and nothing that it says has an effect"`,
 	} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log has no %s", want)
-		}
+		wait(t, want, func() bool { return strings.Contains(s.text(t), want) })
 	}
-	if records := run(t, 0, "explain", "--json", "--admin", s.addresses["admin"]); !strings.Contains(records, `"unheard": true`) {
-		t.Errorf("no record of what was looked on at:\n%s", records)
-	}
+	wait(t, "a record of what was looked on at", func() bool {
+		return strings.Contains(run(t, 0, "explain", "--json", "--admin", s.addresses["admin"]), `"unheard": true`)
+	})
 }

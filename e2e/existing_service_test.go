@@ -204,9 +204,10 @@ func TestExtProcEdits(t *testing.T) {
 	if got := ask(t, at[0], asked, nil); !strings.Contains(got, "Be kind.") {
 		t.Error(got)
 	}
-	if status := run(t, 1, "status", "--admin", s.addresses["admin"]); !strings.Contains(status, "ext_proc streams: 0 open") || !strings.Contains(status, "is refused") {
-		t.Error(status)
-	}
+	wait(t, "the status", func() bool {
+		status := run(t, 1, "status", "--admin", s.addresses["admin"])
+		return strings.Contains(status, "ext_proc streams: 0 open") && strings.Contains(status, "is refused")
+	})
 }
 
 // run runs attache to its end and returns what it prints.
@@ -297,9 +298,14 @@ func TestExtProcUsage(t *testing.T) {
 			t.Errorf("%s: %s", c.args, got)
 		}
 	}
-	write(t, file, "binds: []")
-	if got := run(t, 1, "extproc", "-f", file); !strings.Contains(got, "the file has no profiles") {
-		t.Error(got)
+	for text, want := range map[string]string{
+		"binds: []":                        "the file has no profiles",
+		`profiles: [{name: "two\nlines"}]`: `profile "two\nlines": gRPC metadata cannot carry its name`,
+	} {
+		write(t, file, text)
+		if got := run(t, 1, "extproc", "-f", file, "--print-filter", "envoy"); !strings.Contains(got, want) {
+			t.Error(got)
+		}
 	}
 }
 
@@ -368,6 +374,7 @@ func TestExtProcLimits(t *testing.T) {
 		t.Errorf("overloaded: %v", n)
 	}
 
+	wait(t, "no request in hand", func() bool { return status("openStreams") == 0 })
 	body, rest := io.Pipe()
 	answered := make(chan string)
 	go func() {
