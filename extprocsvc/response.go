@@ -20,6 +20,9 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 			return done, err
 		}
 	}
+	if s.record.Unheard && s.state == holding && len(s.body.bytes) == 0 {
+		return s.misconfigured("observability_mode, where it shows bodies by body mode STREAMED alone")
+	}
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {

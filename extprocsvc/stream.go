@@ -659,10 +659,14 @@ func (s *stream) misconfigured(what string) (done bool, err error) {
 // complain tells operators, once, how the filter is set up.
 func (s *stream) complain(what string) {
 	if s.chain.warned.CompareAndSwap(false, true) {
+		becomes, modes := "are refused with 500", "FULL_DUPLEX_STREAMED or BUFFERED"
+		if s.record.Unheard {
+			becomes, modes = "are not decided about", "STREAMED"
+		}
 		s.server.log.LogAttrs(context.Background(), slog.LevelError,
-			"the ext_proc filter does not show us what the chain must read; requests are refused with 500",
+			"the ext_proc filter does not show us what the chain must read; requests "+becomes,
 			slog.String("chain", s.chain.ref), slog.String("filter", what),
-			slog.String("needed", "header modes SEND and body modes FULL_DUPLEX_STREAMED or BUFFERED, of requests, and of responses where the profile has response stages"))
+			slog.String("needed", "header modes SEND and body modes "+modes+", of requests, and of responses where the profile has response stages"))
 	}
 }
 

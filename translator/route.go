@@ -161,10 +161,11 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
+		held := gateway.bodies.held() || policies.bodies.held()
 		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
 		var chosen []*routev3.Route
 		if own.chooses() {
-			chosen = t.choices(l, r, own)
+			chosen = t.choices(l, r, own, held)
 		}
 		share := uint32(0)
 		if r.DirectResponse == nil && (!own.chooses() || own.FailOpen) {
@@ -179,6 +180,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If))}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
+				t.keepBody(bare, &r.Filters, held)
 				full := bare
 				if policies != noPolicies {
 					full = withPolicies(bare, policies)
@@ -429,7 +431,6 @@ func shape(e *routev3.Route, r *config.Route, m *config.Match) {
 		redirect(e, r.Redirect, m)
 	}
 	rewritePrefix(e, r, m)
-	keepBody(e, &r.Filters)
 }
 
 // forward sends requests of a route on, to where to says, with the paths of a

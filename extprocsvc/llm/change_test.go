@@ -77,7 +77,7 @@ func TestChanges(t *testing.T) {
 
 func TestManyChanges(t *testing.T) {
 	d := scan(t, `{"model":"m","tools":[{"function":{"name":"f","description":"dd"}}],"messages":[{"role":"user","content":"a\nb c"},{"role":"user","content":"d"}]}`)
-	apply(t, d, SetModel("n"), AddSystem("rule one"))
+	apply(t, d, toModel("n"), AddSystem("rule one"))
 	if got, want := texts(d), []string{"-1  name: f", "-1  tool-description: dd", "0 system system: rule one", "1 user content: a\nb c", "2 user content: d"}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
@@ -88,7 +88,7 @@ func TestManyChanges(t *testing.T) {
 	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
 		t.Fatalf("got  %s\nwant %s", got, want)
 	}
-	apply(t, d, AddSystem("rule two"), SetModel("o"))
+	apply(t, d, AddSystem("rule two"), toModel("o"))
 	want = strings.NewReplacer(`{"role":"user","content":"a`, `{"role":"system","content":"rule two"},{"role":"user","content":"a`, `"n"`, `"o"`).Replace(want)
 	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
 		t.Fatalf("got  %s\nwant %s", got, want)
