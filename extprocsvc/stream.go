@@ -76,6 +76,7 @@ type stream struct {
 	body, result held       // of the request, of the response
 	live         *streaming // of a response that is a stream of events
 	collecting   collecting // of one that has to be complete first
+	anything     anything   // of one that is no answer of a model
 	doc, done    llm.Doc
 	out          []byte // room for edited bodies
 	fields, wire []byte // room for metadata
@@ -585,9 +586,6 @@ func (s *stream) guarded(g *guard) (refused *refusal, err error) {
 	}
 	if refused != nil || err != nil || len(g.replies) == 0 {
 		return refused, err
-	}
-	if s.doc.Streams() && !g.enabled {
-		return nil, nil // as agentgateway has it; the file was warned of
 	}
 	s.guard = g
 	return nil, nil

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -117,8 +116,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 func (f *serviceFlags) logDefaults() {
 	var p config.Process
 	if f.logLevel == "" || f.logFormat == "" {
-		if src, err := readFile(f.file); err == nil {
-			if c, err := config.Parse(f.file, src, config.Options{}); err == nil {
+		if src, err := readRegular(f.file); err == nil {
+			if c, err := config.Parse(f.file, src, config.Options{ReadFile: readRegular}); err == nil {
 				p = c.Process
 			}
 		}
@@ -170,7 +169,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	defer cancel(nil)
 
 	if s.flags.runsEnvoy {
-		dir, err := os.MkdirTemp("", "attache-")
+		dir, err := privateDir()
 		if err != nil {
 			return fail(s.stderr, exitFailure, err)
 		}
@@ -178,6 +177,9 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		s.privateAddresses(dir)
 	}
 	binary, err := s.findEnvoy(ctx)
+	if asked.Err() != nil {
+		return exitGood // asked to end before anything was there
+	}
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
 	}
@@ -291,19 +293,6 @@ func (s *services) tell(err error) {
 	for _, e := range config.Errors(err) {
 		s.log.Error(e.Msg, "file", e.File, "line", e.Line, "column", e.Column, "path", e.Path, "kind", e.Kind)
 	}
-}
-
-// privateAddresses are sockets that only this user can reach.
-func (s *services) privateAddresses(dir string) {
-	private := func(addr *string, name string) {
-		if *addr == "" {
-			*addr = "unix:" + filepath.Join(dir, name)
-		}
-	}
-	private(&s.flags.xds, "xds.sock")
-	private(&s.flags.extProc, "extproc.sock")
-	private(&s.flags.envoyAdmin, "envoy-admin.sock")
-	s.envoyAdmin = s.flags.envoyAdmin
 }
 
 // socketMode is who may connect to sockets: an Envoy of the same user or group,

@@ -56,6 +56,8 @@ func TestChanges(t *testing.T) {
 		{"a number", arguments(`{\"n\":4111111111111111}`), 1, "411111111111", "****", arguments(`{\"n\":\"****1111\"}`)},
 		{"a key", arguments(`{\"a b\":1}`), 0, "a b", "c", arguments(`{\"c\":1}`)},
 		{"not JSON", arguments(`{\"a\":`), 0, "a", "b", arguments(`{\"b\":`)},
+		{"JSON that is cut off", arguments(`{\"a\":\"x \\u0040 555`), 1, "@ 555", "b", arguments(`{\"a\":\"x b`)},
+		{"behind what was JSON", arguments(`{\"a\u0040\":1} and \u0035\"55`), 2, `5"55`, "b", arguments(`{\"a\u0040\":1} and b`)},
 		{"a number of Anthropic's", `{"messages":[{"content":[{"input":{"n": 4111 }}]}]}`, 1, "4111", "<CARD>", `{"messages":[{"content":[{"input":{"n": "<CARD>" }}]}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,6 +163,10 @@ func TestTraces(t *testing.T) {
 		{
 			ChatCompletion, `{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":"x"},"logprobs":[1]}]}`,
 			`{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":""},"logprobs":null}]}`, 1,
+		},
+		{
+			ChatCompletion, `{"choices":[{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`,
+			`{"choices":[{"message":{"audio":{"data":null,"transcript":""}},"token_ids":null},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`, 0,
 		},
 		{Completion, `{"choices":[{"text":"x","logprobs":{"tokens":["x"]}}]}`, `{"choices":[{"text":"","logprobs":null}]}`, 0},
 		{

@@ -81,6 +81,8 @@ func (d *Doc) Messages() error {
 		return d.odd
 	case d.dialect == nil:
 		return errors.New("no body")
+	case d.dialect.any:
+		return nil
 	case d.dialect.is == 0:
 		return errors.New("it is for an API that cannot be read")
 	case d.seen&d.dialect.is == 0:
