@@ -436,24 +436,30 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// nearestKey is nearest for keys. The only one of which a word is a part, as
-// prefix is of pathPrefix, is nearer than one that differs by several letters.
+// nearestKey is nearest for keys. The only one that begins with the word, as routes
+// does with rout, or else the only one of which it is a part, as prefix is of
+// pathPrefix, is nearer than one that differs by several letters.
 func nearestKey(word string, known []string) string {
 	best := nearest(word, known)
 	if len(word) < 4 || best != "" && editDistance(word, best) < 2 {
 		return best
 	}
-	whole := ""
+	return cmp.Or(only(word, known, strings.HasPrefix), only(word, known, strings.Contains), best)
+}
+
+// only returns the one known word that has a part, whatever its case; it is empty if
+// there are none or several.
+func only(part string, known []string, has func(word, part string) bool) (one string) {
 	for _, k := range known {
 		switch {
-		case k == whole || !strings.Contains(strings.ToLower(k), strings.ToLower(word)):
-		case whole != "":
-			return best
+		case k == one || !has(strings.ToLower(k), strings.ToLower(part)):
+		case one != "":
+			return ""
 		default:
-			whole = k
+			one = k
 		}
 	}
-	return cmp.Or(whole, best)
+	return one
 }
 
 // alternatives is "a", "a or b", "one of a, b, c".
