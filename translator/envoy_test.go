@@ -497,6 +497,9 @@ binds:
     - name: hoisted
       matches: [{path: {exact: /a}}, {path: {exact: /b}}]
       backends: TWO
+    - name: beside
+      matches: [{path: {exact: /d}}]
+      backends: TWO
   - hostname: free.test
     routes:
     - name: free
@@ -513,6 +516,7 @@ binds:
 		"guarded":    {ReadsBody: true},
 		"everything": {ReadsBody: true, ReadsResponse: true, FailOpen: true, Choice: chooses},
 		"hoisted":    {Choice: chooses, ReadsBody: true, ReadsResponse: true},
+		"beside":     {Choice: chooses, ReadsBody: true, ReadsResponse: true},
 	})
 	choose := func(route, backend string, more ...string) map[string]string {
 		h := map[string]string{"do-choose": word(route, backend)}
@@ -536,6 +540,7 @@ binds:
 		{name: "buffered", target: "/open", body: "hi", headers: choose("open", "backend1"), want: []string{"big got /open ", `body="changed hi"`}, id: "0123", seen: []string{"open"}},
 		{name: "buffered, response", target: "/everything", body: "hi", headers: choose("everything", "backend1"), want: []string{"big GOT /everything ", `body="changed hi"`}, id: "0123", seen: []string{"everything"}},
 		{name: "virtual host's chain", target: "/b", host: "hoisted.test", body: "hi", headers: choose("hoisted", "backend0"), want: []string{"small GOT /small/v1 ", `body="changed hi"`}, id: "0123", seen: []string{"hoisted"}},
+		{name: "virtual host's chain, another route", target: "/d", host: "hoisted.test", body: "hi", headers: choose("beside", "backend1"), want: []string{"big GOT /d ", `body="changed hi"`}, id: "0123", seen: []string{"beside"}},
 
 		// Without a choice there is no backend, and with somebody else's.
 		{name: "no choice", target: "/headers", status: 500, want: []string{"no backend chosen"}, id: "0123", seen: []string{"headers"}},

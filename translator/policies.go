@@ -120,7 +120,7 @@ func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
 // policies is the chain of a route. gateway is that of its listener's gateway
 // phase.
 func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *chain {
-	x := extProcs{external: r.ExtProc, name: routeExtProc, own: own, ownName: backendAI}
+	x := extProcs{external: r.ExtProc, name: routeExtProc, own: own, ownName: backendAI, chain: chainOfRoute}
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
 		x.ownName = routeExtProc
 	}
@@ -201,7 +201,7 @@ func (t *translation) notFoundPolicies(l *config.Listener, gateway *chain) *chai
 	if own := t.opts.ListenerChain(l); own != nil {
 		open := *own
 		open.FailOpen = true
-		x.own = &open
+		x.own, x.chain = &open, open.Ref
 	}
 	return t.chainOf(t.extProcs(x))
 }

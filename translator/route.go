@@ -161,7 +161,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
-		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
+		action, metadata := t.action(r, own.chooses(), own != nil && own.FailOpen), routeMetadata(own)
 		var chosen []*routev3.Route
 		if own.chooses() {
 			chosen = t.choices(l, r, own)
@@ -176,7 +176,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		}
 		for i := range r.Matches {
 			for j, v := range action {
-				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If))}
+				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
 				full := bare
@@ -415,7 +415,7 @@ func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
 // withPolicies is an Envoy route with its chain; it shares everything else.
 func withPolicies(bare *routev3.Route, c *chain) *routev3.Route {
 	return &routev3.Route{
-		Name: bare.Name, Match: bare.Match, Action: bare.Action,
+		Name: bare.Name, Match: bare.Match, Action: bare.Action, Metadata: bare.Metadata,
 		ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
 		RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
 		TypedPerFilterConfig:   c.packed,

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"gopkg.in/yaml.v3"
 
 	"github.com/attache-dev/attache/config"
@@ -99,6 +102,7 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 		t.Fatal(err)
 	}
 	sameBytes(t, r, again)
+	chainsNamed(t, r)
 
 	text = bytes.ReplaceAll(text, []byte(workingDirectory(t)), []byte("/dir"))
 	var doc map[string]yaml.Node
@@ -179,6 +183,36 @@ func sameBytes(t *testing.T, a, b *Resources) {
 		q, err2 := det.Marshal(y[i])
 		if err1 != nil || err2 != nil || string(p) != string(q) {
 			t.Errorf("a second translation gave other bytes for %v", x[i].ProtoReflect().Descriptor().Name())
+		}
+	}
+}
+
+// chainsNamed: where a filter takes the chain from the route, the route has one.
+// Without it, the service would know no chain, and who fails open would pass.
+func chainsNamed(t *testing.T, r *Resources) {
+	t.Helper()
+	for _, rc := range r.Routes {
+		for _, vh := range rc.VirtualHosts {
+			for _, route := range vh.Routes {
+				if len(route.Match.DynamicMetadata) > 0 {
+					continue // no request finds it first
+				}
+				filters := map[string]string{} // of both levels; a later one replaces
+				for _, packed := range []*anypb.Any{vh.TypedPerFilterConfig[policiesFilter], route.TypedPerFilterConfig[policiesFilter]} {
+					chain := &filterchainv3.FilterChainConfigPerRoute{}
+					if err := packed.UnmarshalTo(chain); packed != nil && err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range chain.GetFilterChain().GetFilters() {
+						filters[f.Name] = string(f.TypedConfig.Value)
+					}
+				}
+				fromRoute := slices.ContainsFunc(slices.Collect(maps.Values(filters)), func(f string) bool { return strings.Contains(f, chainOfRoute) })
+				named := route.Metadata.GetFilterMetadata()[MetadataNamespace].GetFields()[ChainKey].GetStringValue() != ""
+				if fromRoute != named {
+					t.Errorf("route %s of %s %s: a filter takes the chain from the route: %t; it has one: %t", route.Name, rc.Name, vh.Name, fromRoute, named)
+				}
+			}
 		}
 	}
 }
