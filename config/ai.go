@@ -19,7 +19,7 @@ type AI struct {
 	Model string
 	// APIs tell which API a request is: the first whose suffix its path ends
 	// with. The last one has no suffix.
-	APIs []API
+	APIs APIs
 	// Path is the path with its query that takes the place of the client's; empty
 	// for what APIs say.
 	Path string
@@ -102,11 +102,14 @@ type ModelAlias struct {
 // Message is one of a chat.
 type Message struct{ Role, Content string }
 
-// API returns what a request is, by its path without the query.
-func (a *AI) API(path string) *API {
-	for i := range a.APIs {
-		if strings.HasSuffix(path, a.APIs[i].Suffix) {
-			return &a.APIs[i]
+// APIs are what the requests to a backend are.
+type APIs []API
+
+// At returns what a request is, by its path without the query.
+func (a APIs) At(path string) *API {
+	for i := range a {
+		if strings.HasSuffix(path, a[i].Suffix) {
+			return &a[i]
 		}
 	}
 	return &API{Type: passthrough}
@@ -196,18 +199,17 @@ func (r *resolver) aiPolicies(path string, f *fileBackend, to *destination, ls l
 // an ai policy for it.
 func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backend) {
 	b.AI = &AI{Name: ai.Name}
-	r.oldAIPlaces(path+".ai", ai)
+	r.oldAIPlaces(path, ai)
 	if ai.Groups != nil {
 		return // refused, and nothing else is known
 	}
-	p, known := r.provider(path+".ai.provider", &ai.Provider, b.AI)
-	b.Target, b.TLS = p.target, &TLS{}
+	p, known := r.provider(path, &ai.Provider, b.AI)
+	b.Target = p.target
 	if ai.HostOverride != "" {
 		// An overridden host is spoken to in the clear unless backendTLS asks
 		// for more.
-		b.TLS = nil
 		r.target(path+".ai.hostOverride", ai.HostOverride, &b.Target)
-	} else if known && p.target == (Target{}) {
+	} else if b.TLS = (&TLS{}); known && p.target == (Target{}) {
 		r.missingf(path+".ai", "expected hostOverride: a custom provider has no host of its own")
 	}
 	if ai.Tokenize {
@@ -219,7 +221,9 @@ func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backe
 		r.query(path+".ai.pathOverride", query)
 	}
 	for _, p := range []struct{ key, value string }{{"pathOverride", override}, {"pathPrefix", ai.PathPrefix}} {
-		r.plainPath(path+".ai."+p.key, p.value)
+		if p.value != "" {
+			r.plainPath(path+".ai."+p.key, p.value)
+		}
 	}
 	if ai.PathOverride != "" && ai.PathPrefix != "" {
 		r.errorf(path+".ai", Conflict, "pathOverride and pathPrefix exclude each other; pathOverride is the whole path")
@@ -253,7 +257,7 @@ func (r *resolver) query(place, query string) {
 	}
 }
 
-// oldAIPlaces warns of what stood in the backend itself up to v0.10.
+// oldAIPlaces warns of what stood in the backend at path itself up to v0.10.
 func (r *resolver) oldAIPlaces(path string, f *fileAI) {
 	for _, old := range []struct {
 		key, now string
@@ -269,12 +273,12 @@ func (r *resolver) oldAIPlaces(path string, f *fileAI) {
 		{"routes", "policies.ai.routes", f.Routes != nil},
 	} {
 		if old.given {
-			r.warnf(path+"."+old.key, Deprecated, "a deprecated place; write ai.%s", old.now)
+			r.warnf(path+".ai."+old.key, Deprecated, "a deprecated place; write ai.%s", old.now)
 		}
 	}
 }
 
-// provider reads who answers. known tells whether it is one that we speak to.
+// provider reads who answers for the backend at path. known tells whether it is one that we speak to.
 func (r *resolver) provider(path string, f *fileProvider, ai *AI) (p provider, known bool) {
 	given := 0
 	for _, k := range []struct {
@@ -293,11 +297,11 @@ func (r *resolver) provider(path string, f *fileProvider, ai *AI) (p provider, k
 	}
 	switch {
 	case given == 0:
-		r.missingf(path, "expected exactly one of anthropic, custom, gemini, openAI")
+		r.missingf(path+".ai.provider", "expected exactly one of anthropic, custom, gemini, openAI")
 	case given > 1:
-		r.errorf(path, Conflict, "expected exactly one of anthropic, custom, gemini, openAI")
+		r.errorf(path+".ai.provider", Conflict, "expected exactly one of anthropic, custom, gemini, openAI")
 	case f.Custom != nil:
-		p = r.customProvider(path+".custom", f.Custom)
+		p = r.customProvider(path+".ai.provider.custom", f.Custom)
 	}
 	return p, given == 1
 }

@@ -52,9 +52,14 @@ func (r *resolver) backendPlaces(path, owner string, f *fileBackend, to *destina
 			places = append(places, backendPlace{path, owner, p})
 		}
 	}
+	credentials := func(path, owner string, auth *fileBackendAuth, tls *fileBackendTLS) {
+		if auth != nil || tls != nil {
+			add(path, owner, &fileBackendPolicies{BackendAuth: auth, BackendTLS: tls})
+		}
+	}
 	levels := func(ls levels) {
 		for _, l := range ls {
-			add(l.path, owner, &fileBackendPolicies{BackendAuth: l.policies.BackendAuth, BackendTLS: l.policies.BackendTLS})
+			credentials(l.path, owner, l.policies.BackendAuth, l.policies.BackendTLS)
 		}
 	}
 	inline, targeted, broad := r.targets.split(ls)
@@ -65,7 +70,7 @@ func (r *resolver) backendPlaces(path, owner string, f *fileBackend, to *destina
 	}
 	if ai := to.file.AI; ai != nil {
 		add(to.path+".ai.policies", to.owner, ai.Policies)
-		add(to.path+".ai", to.owner, &fileBackendPolicies{BackendAuth: ai.BackendAuth, BackendTLS: ai.BackendTLS})
+		credentials(to.path+".ai", to.owner, ai.BackendAuth, ai.BackendTLS)
 	}
 	levels(targeted)
 	levels(r.targets.ofBackend(to.name, to.file))

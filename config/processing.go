@@ -53,9 +53,11 @@ var bodyModes = map[string]BodyMode{
 // grpcMetadata is the namespace of metadataContext that becomes gRPC metadata.
 const grpcMetadata = "agentgateway.dev.grpc_initial_metadata"
 
+var noOptions fileProcessingOptions
+
 // processing is what the server of an extProc at path is shown.
 func (r *resolver) processing(path string, f *fileExternal) Processing {
-	o := cmp.Or(f.ProcessingOptions, &fileProcessingOptions{})
+	o := cmp.Or(f.ProcessingOptions, &noOptions)
 	p := Processing{
 		Request:            Shown{bodyModes[o.RequestBodyMode], o.RequestHeaderMode == "skip", o.RequestTrailerMode == "skip"},
 		Response:           Shown{bodyModes[o.ResponseBodyMode], o.ResponseHeaderMode == "skip", o.ResponseTrailerMode == "skip"},

@@ -166,4 +166,9 @@ func NewRaw(file, yaml string) (Raw, error) {
 }
 
 // words returns the keys of a table, sorted, for messages.
-func words[V any](table map[string]V) []string { return slices.Sorted(maps.Keys(table)) }
+func words[V any](table map[string]V) []string {
+	if len(table) == 0 { // as most tables of a route
+		return nil
+	}
+	return slices.Sorted(maps.Keys(table))
+}

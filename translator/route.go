@@ -69,11 +69,11 @@ func (t *translation) routeConfig(g routeGroup) {
 				continue
 			}
 			claimed[domain] = true
-			var routes []routeWithPolicies
+			var routes []*routeWithPolicies
 			for _, hostname := range covering(domain) {
 				routes = append(routes, groups[hostname]...)
 			}
-			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r routeWithPolicies) bool { return r.policies.own })
+			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r *routeWithPolicies) bool { return r.policies.own })
 			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, gateway, notFound))
 		}
 	}
@@ -117,17 +117,34 @@ func misdirectedHosts(others []*config.Listener) *routev3.VirtualHost {
 type routeWithPolicies struct {
 	bare     *routev3.Route
 	policies *chain
-	// full is the route with its chain.
+	// full is the route with its chain, if a virtual host has needed it.
 	full *routev3.Route
 	// chosen are the routes to the backends that our service may choose; all
 	// matches of a route have the same list.
 	chosen []*routev3.Route
 }
 
+// withPolicies is the route with its chain. All virtual hosts have the same one; it
+// shares everything else with the route without.
+func (r *routeWithPolicies) withPolicies() *routev3.Route {
+	switch bare := r.bare; {
+	case r.policies == noPolicies:
+		return bare
+	case r.full == nil:
+		r.full = &routev3.Route{
+			Name: bare.Name, Match: bare.Match, Action: bare.Action, Metadata: bare.Metadata,
+			ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
+			RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
+			TypedPerFilterConfig:   r.policies.packed,
+		}
+	}
+	return r.full
+}
+
 // virtualHost carries the chain of the gateway phase, and that of its routes, if
 // they all have the same. The first routes are those that our service chooses,
 // the last is the 404.
-func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
+func virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
 	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
 	shared := noPolicies
 	if len(routes) > 1 {
@@ -144,7 +161,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *c
 		if shared != noPolicies {
 			vh.Routes = append(vh.Routes, r.bare)
 		} else {
-			vh.Routes = append(vh.Routes, r.full)
+			vh.Routes = append(vh.Routes, r.withPolicies())
 		}
 	}
 	last := notFoundRoute()
@@ -155,7 +172,7 @@ func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *c
 
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
 // agentgateway's order.
-func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]routeWithPolicies {
+func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]*routeWithPolicies {
 	byHost := map[string][]*candidate{}
 	for order, r := range l.Routes {
 		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
@@ -179,11 +196,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
-				full := bare
-				if policies != noPolicies {
-					full = withPolicies(bare, policies)
-				}
-				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
+				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: &routeWithPolicies{bare: bare, policies: policies, chosen: chosen}}
 				for _, h := range hostnames {
 					if share > 0 {
 						byHost[h] = append(byHost[h], c.failing(share))
@@ -193,10 +206,10 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 			}
 		}
 	}
-	groups := make(map[string][]routeWithPolicies, len(byHost))
+	groups := make(map[string][]*routeWithPolicies, len(byHost))
 	for h, cs := range byHost {
 		slices.SortStableFunc(cs, compare)
-		routes := make([]routeWithPolicies, len(cs))
+		routes := make([]*routeWithPolicies, len(cs))
 		for i, c := range cs {
 			routes[i] = c.envoy
 		}
@@ -213,7 +226,7 @@ type candidate struct {
 	order int // of the route
 	// variant is the place among the variants of the match.
 	variant int
-	envoy   routeWithPolicies
+	envoy   *routeWithPolicies
 }
 
 // compare is agentgateway's precedence within a group of hostnames. Routes of a
@@ -410,16 +423,6 @@ func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
 	return t.forward(r, b, func(a *routev3.RouteAction) {
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: cluster}
 	})
-}
-
-// withPolicies is an Envoy route with its chain; it shares everything else.
-func withPolicies(bare *routev3.Route, c *chain) *routev3.Route {
-	return &routev3.Route{
-		Name: bare.Name, Match: bare.Match, Action: bare.Action, Metadata: bare.Metadata,
-		ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
-		RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
-		TypedPerFilterConfig:   c.packed,
-	}
 }
 
 // shape gives an Envoy route what depends on its own match, or stands beside

@@ -90,8 +90,7 @@ func (c *candidate) failing(share uint32) *candidate {
 	}}
 	bare := &routev3.Route{Name: c.envoy.bare.Name, Match: match, Metadata: c.envoy.bare.Metadata}
 	directResponse(500, noValidBackends)(bare)
-	full := withPolicies(bare, c.envoy.policies)
 	f := *c
-	f.envoy.bare, f.envoy.full = bare, full
+	f.envoy = &routeWithPolicies{bare: bare, policies: c.envoy.policies, chosen: c.envoy.chosen}
 	return &f
 }
