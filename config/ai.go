@@ -156,7 +156,7 @@ func wholePath(path string) RegexRewrite {
 // one path.
 func completionsAt(path string) []API { return []API{{Type: Completions, Rewrite: wholePath(path)}} }
 
-// placedAIPolicy is an ai policy with its place.
+// placedAIPolicy is an ai policy with the place of what has it under the key ai.
 type placedAIPolicy struct {
 	path   string
 	policy *fileAIPolicy
@@ -166,7 +166,7 @@ type placedAIPolicy struct {
 func mergedAI[T any](places []placedAIPolicy, key string, has func(*fileAIPolicy) (T, bool)) (path string, value T) {
 	for _, p := range places {
 		if v, ok := has(p.policy); ok {
-			return p.path + "." + key, v
+			return p.path + ".ai." + key, v
 		}
 	}
 	return "", value
@@ -175,21 +175,21 @@ func mergedAI[T any](places []placedAIPolicy, key string, has func(*fileAIPolicy
 // aiPolicies are the places with an ai policy for a backend f that leads to an ai
 // backend: its own before those of the route.
 func (r *resolver) aiPolicies(path string, f *fileBackend, to *destination, ls levels) (places []placedAIPolicy) {
-	add := func(path string, p *fileBackendPolicies) {
+	add := func(path, key string, p *fileBackendPolicies) {
 		if p != nil && p.AI != nil {
-			places = append(places, placedAIPolicy{path + ".ai", p.AI})
+			places = append(places, placedAIPolicy{path + key, p.AI})
 		}
 	}
-	add(path+".policies", f.Policies)
+	add(path, ".policies", f.Policies)
 	if to.file != f {
-		add(to.path+".policies", to.file.Policies)
+		add(to.path, ".policies", to.file.Policies)
 	}
-	add(to.path+".ai.policies", to.file.AI.Policies)
-	places = append(places, placedAIPolicy{to.path + ".ai", &to.file.AI.fileAIPolicy})
+	add(to.path, ".ai.policies", to.file.AI.Policies)
+	places = append(places, placedAIPolicy{to.path, &to.file.AI.fileAIPolicy})
 	inline, targeted, broad := r.targets.split(ls)
 	for _, l := range slices.Concat(inline, targeted, r.targets.ofBackend(to.name, to.file), broad) {
 		if l.policies.AI != nil {
-			places = append(places, placedAIPolicy{l.path + ".ai", l.policies.AI})
+			places = append(places, placedAIPolicy{l.path, l.policies.AI})
 		}
 	}
 	return places

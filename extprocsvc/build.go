@@ -276,7 +276,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 		return nil // as for most routes
 	}
 	c := &Chain{}
-	content := []any{"2"} // the version of what follows
+	content := append(make([]any, 0, 16), "2") // the version of what follows
 	rt := u.route
 	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
@@ -350,7 +350,7 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 	inUse := 0
 	var first *config.Backend
 	for _, from := range rt.Backends {
-		be := &backend{name: from.Name, weight: uint64(from.Weight), where: b.cfg.Place(from.Path)}
+		be := &backend{name: from.Name, weight: uint64(from.Weight)}
 		if from.AI != nil {
 			be.speaks, be.apis = from.AI.APIs, apisOf(from.AI, b.guard(from.AI.Guard))
 		}
@@ -425,7 +425,7 @@ func (b *builder) serves(c *Chain, u use, s *config.Service) *backend {
 	switch {
 	case u.alone:
 		c.chooses = true
-		c.backends = append(c.backends, &backend{name: s.Name, where: b.cfg.Place(s.Path)})
+		c.backends = append(c.backends, &backend{name: s.Name})
 		return c.backends[len(c.backends)-1]
 	case u.route == nil:
 		return nil

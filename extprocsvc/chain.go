@@ -139,7 +139,6 @@ type backend struct {
 	// the path.
 	speaks config.APIs
 	apis   []api
-	where  string
 }
 
 type stage struct {
