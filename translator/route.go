@@ -175,7 +175,8 @@ func virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *
 func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]*routeWithPolicies {
 	byHost := map[string][]*candidate{}
 	for order, r := range l.Routes {
-		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
+		name := routeName(l, r)
+		t.out.RoutePlaces[name] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
 		action, metadata := t.action(r, own.chooses(), own != nil && own.FailOpen), routeMetadata(own)
@@ -193,7 +194,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		}
 		for i := range r.Matches {
 			for j, v := range action {
-				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
+				bare := &routev3.Route{Name: name, Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
 				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: &routeWithPolicies{bare: bare, policies: policies, chosen: chosen}}

@@ -121,11 +121,14 @@ func newTranslation(c *config.Config, o Options) *translation {
 		retried:  retriedBackends(c.Listeners),
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
-		out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}, RoutePlaces: map[string]string{}},
+		out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}},
 	}
+	routes := 0
 	for _, l := range c.Listeners {
 		t.byPort[l.Port] = append(t.byPort[l.Port], l)
+		routes += len(l.Routes)
 	}
+	t.out.RoutePlaces = make(map[string]string, routes)
 	return t
 }
 
