@@ -16,7 +16,7 @@ run: build envoy ## Start everything on this machine, with a mock model, and pri
 
 .PHONY: test
 test: build envoy lint ## Run every test, those with a real Envoy included
-	$(GO) test -race -timeout 18m ./...
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 18m ./...
 
 .PHONY: build
 build: ## Build .bin/attache

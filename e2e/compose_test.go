@@ -226,6 +226,7 @@ func (c *containers) start(service, program string) {
 		args = append(args, c.local(a))
 	}
 	cmd := exec.Command(program, args...)
+	cmd.Env = []string{"GORACE=" + goRace}
 	for k, v := range s.Environment {
 		cmd.Env = append(cmd.Env, k+"="+c.local(composeDefault.ReplaceAllString(v, "$1")))
 	}

@@ -155,7 +155,8 @@ func (s *scene) socket(name string, replica int) string {
 	return "unix:" + filepath.Join(s.dir, name+strconv.Itoa(replica))
 }
 
-// serve starts a replica. Envoy reaches the ext_proc services of so many.
+// serve starts a replica. Envoy reaches the ext_proc services of so many. Guarded
+// streams have no end here, so that a replica that ends takes all of --drain.
 func (s *scene) serve(replica, replicas int, stderr *os.File, more ...string) {
 	var as []string
 	for i := range replicas {
@@ -163,7 +164,7 @@ func (s *scene) serve(replica, replicas int, stderr *os.File, more ...string) {
 	}
 	admin := "ADMIN_ADDR=unix:" + filepath.Join(s.dir, "admin"+strconv.Itoa(replica))
 	args := append([]string{admin, attache, "serve", "-f", "attache.yaml", "--xds", s.socket("xds", replica), "--extproc", s.socket("extproc", replica),
-		"--extproc-as", strings.Join(as, ",")}, more...)
+		"--extproc-as", strings.Join(as, ","), "--drain", "1s"}, more...)
 	s.attaches[replica] = s.start(stderr, "env", args...)
 }
 
@@ -363,6 +364,26 @@ type allowed struct {
 	note                string
 }
 
+// missing tells what must happen and has not yet.
+func (a allowed) missing(got map[string]outcome) error {
+	for _, name := range a.failed {
+		if got[name].failed == 0 {
+			return fmt.Errorf("no request of %s has failed", name)
+		}
+	}
+	for _, name := range a.cut {
+		if got[name].cut == 0 {
+			return fmt.Errorf("no stream of %s was cut", name)
+		}
+	}
+	for _, name := range a.closed {
+		if got[name].closed == 0 {
+			return fmt.Errorf("no connection of %s was closed", name)
+		}
+	}
+	return nil
+}
+
 // step does something under load and notes what it did to each group.
 func (s *scene) step(name string, but allowed, do func()) {
 	s.t.Helper()
@@ -370,6 +391,10 @@ func (s *scene) step(name string, but allowed, do func()) {
 	before := markOf(s.groups)
 	do()
 	s.busy(markOf(s.groups), but.failed...)
+	s.until("everybody has noticed", func() error {
+		got, _ := before.since(s.groups)
+		return but.missing(got)
+	})
 	got, failures := before.since(s.groups)
 	for _, name := range but.inHand {
 		if o := got[name]; o.failed <= but.times*requesters {

@@ -32,7 +32,7 @@ var corpusFile = strings.Replace(existingFile, "profiles:", `- {name: mask, type
 profiles:
 - {name: masked, inputStages: [{name: in, steps: [{name: mask}]}], responseStages: [{name: out, steps: [{name: mask}]}]}
 - {name: strict, inputStages: [{name: in, steps: [{name: refuse}]}], responseStages: [{name: out, steps: [{name: refuse}]}]}`, 1) +
-	"frontendPolicies: {http: {maxBufferSize: 3000000}}\n"
+	"frontendPolicies: {http: {maxBufferSize: 1500000}}\n"
 
 // A problem is a request of the corpus, and what the model answers.
 type problem struct {
@@ -45,20 +45,18 @@ type problem struct {
 	streams, large, largeAnswer, cut bool
 }
 
-const (
-	private  = "write to ann@example.com, 4111 1111 1111 1111"
-	megabyte = 1_000_000
-)
+const private = "write to ann@example.com, 4111 1111 1111 1111"
+
+// long is a text of n kilobytes.
+func long(n int) string { return strings.Repeat("abc def ", n*1000/8) }
 
 // completion answers with a text, as a whole.
 func completion(text string) func(http.ResponseWriter, string) {
-	return func(w http.ResponseWriter, asked string) {
-		if text == "" {
-			text = asked
-		}
-		plain("application/json", fmt.Sprintf(`{"id":"1", "choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],"usage":{"n":1e5}}`, quoted(text)))(w, asked)
-	}
+	return plain("application/json", fmt.Sprintf(`{"id":"1", "choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],"usage":{"n":1e5}}`, quoted(text)))
 }
+
+// echoed answers with what was asked.
+func echoed(w http.ResponseWriter, asked string) { completion(asked)(w, asked) }
 
 func quoted(text string) []byte { q, _ := json.Marshal(text); return q }
 
@@ -148,12 +146,12 @@ var corpus = []problem{
 	{what: "personal data in an answer", body: asked, answer: completion(private)},
 	{what: "odd but valid", body: "\t{ \"messages\" : [ {\"content\":\"h\\u00e9 \\ud83d\\ude00\",\"role\":\"user\"} ],\n \"seed\":12345678901234567890, \"t\":1.0e-7 } \n"},
 	{what: "content in parts", body: `{"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"data:,"}}]}]}`},
-	{what: "a megabyte", body: saying(strings.Repeat("0123456789", megabyte/10), false), answer: completion("yes")},
-	{what: "two megabytes", body: saying(strings.Repeat("0123456789", megabyte/5), false), answer: completion("yes"), large: true},
-	{what: "more than the limit", body: saying(strings.Repeat("0123456789", megabyte/2), false), answer: completion("yes"), large: true},
-	{what: "an answer of a megabyte", body: asked, answer: completion(strings.Repeat("abc def ", megabyte/8) + private)},
-	{what: "an answer of two megabytes", body: asked, answer: completion(strings.Repeat("abc def ", megabyte/4) + private), largeAnswer: true},
-	{what: "an answer beyond the limit", body: asked, answer: completion(strings.Repeat("abc def ", megabyte/2)), largeAnswer: true},
+	{what: "a long question", body: saying(long(600), false), answer: completion("yes")},
+	{what: "a large question", body: saying(long(1200), false), answer: completion("yes"), large: true},
+	{what: "a question beyond the limit", body: saying(long(1600), false), answer: completion("yes"), large: true},
+	{what: "a long answer", body: asked, answer: completion(long(600) + private)},
+	{what: "a large answer", body: asked, answer: completion(long(1200) + private), largeAnswer: true},
+	{what: "an answer beyond the limit", body: asked, answer: completion(long(1600)), largeAnswer: true},
 
 	{what: "no JSON", body: "hi"},
 	{what: "a key twice", body: `{"messages":[],"messages":[{"role":"user","content":"hi"}]}`},
@@ -211,7 +209,8 @@ func (x exchanged) String() string {
 
 // A home is where the corpus is asked.
 type home struct {
-	name, url, admin string
+	name, url string
+	decisions *decisions
 	// requests and answers are held in a buffer of the proxy's.
 	buffersRequests, buffersAnswers bool
 }
@@ -228,6 +227,7 @@ func TestTheSameInEveryHome(t *testing.T) {
 
 	own := ownHome(t, profiles, server.URL)
 	s := extProcService(t, corpusFile)
+	alone := &decisions{admin: s.addresses["admin"]}
 	homes := map[string][]home{}
 	var sites []site
 	for _, p := range profiles {
@@ -235,7 +235,7 @@ func TestTheSameInEveryHome(t *testing.T) {
 			for j, response := range []string{"FULL_DUPLEX_STREAMED", "BUFFERED"} {
 				mode := fmt.Sprintf("request_body %s, response_body %s, response_header SEND, request_trailer SEND, response_trailer SEND", request, response)
 				sites = append(sites, site{filter: filter{p, modes(mode), map[string]any{"allow_content_length_header": true}}.yaml()})
-				homes[p] = append(homes[p], home{"Envoy " + request + "/" + response, "", s.addresses["admin"], i == 1, j == 1})
+				homes[p] = append(homes[p], home{"Envoy " + request + "/" + response, "", alone, i == 1, j == 1})
 			}
 		}
 	}
@@ -255,7 +255,7 @@ func TestTheSameInEveryHome(t *testing.T) {
 			g.Metadata = []string{extprocsvc.ProfileKey, p}
 			gateway := httptest.NewServer(&agentgateway{g, service, server.URL})
 			t.Cleanup(gateway.Close)
-			homes[p] = append(homes[p], home{g.String(), gateway.URL, s.addresses["admin"], false, g.Response == extproctest.Buffered})
+			homes[p] = append(homes[p], home{g.String(), gateway.URL, alone, false, g.Response == extproctest.Buffered})
 		}
 	}
 	for _, q := range corpus {
@@ -351,13 +351,12 @@ func ownHome(t *testing.T, profiles []string, model string) home {
 	gateway.process.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", ports[0]), "ADMIN_ADDR="+admin, "STATS_ADDR=off", "READINESS_ADDR=off")
 	gateway.run(t)
 	wait(t, "attache run is ready", func() bool { _, err := os.Stat(filepath.Join(dir, "ready")); return err == nil })
-	return home{"our own Envoy", fmt.Sprintf("http://127.0.0.1:%d", ports[0]), admin, false, false}
+	return home{"our own Envoy", fmt.Sprintf("http://127.0.0.1:%d", ports[0]), &decisions{admin: admin}, false, false}
 }
 
 // ask sends a question to a home.
 func (h home) ask(t *testing.T, model *asking, q problem, profile string) (x exchanged) {
 	t.Helper()
-	before := h.decided(t)
 	model.begin(q)
 	req, err := http.NewRequestWithContext(t.Context(), "POST", h.url+"/v1/chat/completions", strings.NewReader(q.body))
 	if err != nil {
@@ -383,28 +382,40 @@ func (h home) ask(t *testing.T, model *asking, q problem, profile string) (x exc
 	}
 	x.Status, x.Type, x.Body = resp.StatusCode, resp.Header.Get("Content-Type"), string(body)
 	x.Model = model.got()
-	if d := h.decided(t); d.ID != before.ID {
+	if d, ok := h.decisions.next(t); ok {
 		x.Decision = inWords(d)
 	}
 	return x
 }
 
-// decided is the latest decision of a home; the zero one if there is none.
-func (h home) decided(t *testing.T) (latest extprocsvc.Record) {
+// decisions are those of one service.
+type decisions struct {
+	admin string // its address
+	last  string // the ID of the one that was returned
+}
+
+// next returns the latest decision, if it was not returned before.
+func (d *decisions) next(t *testing.T) (latest extprocsvc.Record, ok bool) {
 	t.Helper()
-	resp, err := http.Get("http://" + h.admin + "/explain")
+	resp, err := http.Get("http://" + d.admin + "/explain")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var records []extprocsvc.Record
-	if err := json.NewDecoder(resp.Body).Decode(&records); err != nil {
+	// Of the list, which has a hundred, only the first is read.
+	list := json.NewDecoder(resp.Body)
+	if _, err := list.Token(); err != nil {
 		t.Fatal(err)
 	}
-	if len(records) > 0 {
-		latest = records[0]
+	if !list.More() {
+		return latest, false
 	}
-	return latest
+	if err := list.Decode(&latest); err != nil {
+		t.Fatal(err)
+	}
+	ok = latest.ID != d.last
+	d.last = latest.ID
+	return latest, ok
 }
 
 // inWords is everything of a decision that does not depend on when and where it
@@ -455,7 +466,7 @@ func (a *asking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := a.current.answer
 	a.mu.Unlock()
 	if answer == nil {
-		answer = completion("")
+		answer = echoed
 	}
 	answer(w, string(body))
 }

@@ -204,9 +204,10 @@ func TestExtProcEdits(t *testing.T) {
 	if got := ask(t, at[0], asked, nil); !strings.Contains(got, "Be kind.") {
 		t.Error(got)
 	}
-	if status := run(t, 1, "status", "--admin", s.addresses["admin"]); !strings.Contains(status, "ext_proc streams: 0 open") || !strings.Contains(status, "is refused") {
-		t.Error(status)
-	}
+	wait(t, "the status", func() bool {
+		status := run(t, 1, "status", "--admin", s.addresses["admin"])
+		return strings.Contains(status, "ext_proc streams: 0 open") && strings.Contains(status, "is refused")
+	})
 }
 
 // run runs attache to its end and returns what it prints.
@@ -368,6 +369,7 @@ func TestExtProcLimits(t *testing.T) {
 		t.Errorf("overloaded: %v", n)
 	}
 
+	wait(t, "no request in hand", func() bool { return status("openStreams") == 0 })
 	body, rest := io.Pipe()
 	answered := make(chan string)
 	go func() {

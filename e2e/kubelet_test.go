@@ -187,7 +187,7 @@ func (p *pod) run(c corev1.Container) {
 		args = append(args, p.local(a))
 	}
 	cmd := exec.Command(program, args...)
-	cmd.Env = []string{"HOME=/"}
+	cmd.Env = []string{"HOME=/", "GORACE=" + goRace}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+p.local(value))
 	}
@@ -247,7 +247,7 @@ func (p *pod) endContainer(c corev1.Container) {
 // exec is kubectl exec of attache in a container.
 func (p *pod) exec(args ...string) (string, error) {
 	cmd := exec.Command(attache, args...)
-	cmd.Env = []string{"ADMIN_ADDR=127.0.0.1:" + p.ports["15000"]}
+	cmd.Env = []string{"ADMIN_ADDR=127.0.0.1:" + p.ports["15000"], "GORACE=" + goRace}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

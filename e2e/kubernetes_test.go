@@ -563,9 +563,10 @@ func TestSidecarManifest(t *testing.T) {
 	})
 	c.edit("profile: default", "profile: nobody", last)
 	kill("attache")
-	if out, err := last.exec("status"); err == nil || !strings.Contains(out, "no profile has this name") {
-		t.Errorf("the file is bad, and status says: %v %s", err, out)
-	}
+	c.until(func() bool {
+		out, err := last.exec("status")
+		return err != nil && strings.Contains(out, "no profile has this name")
+	})
 	kill("envoy")
 	for _, p := range c.pods[2:] {
 		p.end()
@@ -577,7 +578,7 @@ func (l *load) end(t *testing.T) {
 	t.Helper()
 	l.cancel()
 	l.wg.Wait()
-	t.Logf("%d requests, %d failed, %d connections", l.requests, len(l.failures), l.conns)
+	t.Logf("%d requests, %d failed, %d connections closed", l.requests, len(l.failures), l.closed)
 	if len(l.failures) > 0 {
 		t.Errorf("%d of %d requests failed, the first: %s", len(l.failures), l.requests, l.failures[0])
 	}
