@@ -448,7 +448,7 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 			// Envoy's default of 15 s would cut a streamed answer. The time runs
 			// from when the router has the whole request: what our service or
 			// somebody's takes before that does not count.
-			Timeout:               durationpb.New(r.Timeout),
+			Timeout:               routeTimeout(r.Timeout),
 			RetryPolicy:           retryPolicy(&r.Filters, b),
 			RequestMirrorPolicies: t.mirror(r.Mirror),
 		}
@@ -459,6 +459,16 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 	}
 	return list
 }
+
+// routeTimeout is a limit for a request. Most routes have none, and share it.
+func routeTimeout(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return noTimeout
+	}
+	return durationpb.New(d)
+}
+
+var noTimeout = durationpb.New(0)
 
 // heaviest is the backend with the largest share, the first of several.
 func heaviest(backends []*config.Backend) *config.Backend {
