@@ -586,6 +586,33 @@ binds:
 	b.run(request{name: "down, open, response", target: "/everything", body: "hi", want: []string{"small got /small/v1 ", `body="hi"`}, seen: []string{"everything"}})
 }
 
+// Routes beside very many with a chain in common take it off.
+func TestMostShareInEnvoy(t *testing.T) {
+	other := backend(t, "other")
+	text := "binds:\n- port: %d\n  listeners:\n  - routes:\n"
+	cs := chains{"response": {ReadsBody: true, ReadsResponse: true}}
+	route := func(name string) {
+		text += fmt.Sprintf("    - {name: %s, matches: [{path: {pathPrefix: /%[1]s}}], backends: [{host: %q}]}\n", name, other)
+	}
+	for i := range 150 {
+		name := fmt.Sprintf("n%d", i)
+		route(name)
+		cs[name] = translator.Chain{ReadsBody: true}
+	}
+	route("plain")
+	route("response")
+	b := newTestbed(t, text, cs)
+	for _, r := range []request{
+		{name: "one of many", target: "/n7", body: "hi", want: []string{"other got /n7 ", `body="changed hi"`}, id: "0123", seen: []string{"n7"}},
+		{name: "another of many", target: "/n149", body: "hi", want: []string{"other got /n149 ", `body="changed hi"`}, id: "0123", seen: []string{"n149"}},
+		{name: "without a chain", target: "/plain", body: "hi", want: []string{"other got /plain ", `body="hi"`}},
+		{name: "with other needs", target: "/response", body: "hi", want: []string{"other GOT /response ", `body="changed hi"`}, id: "0123", seen: []string{"response"}},
+		{name: "not found", target: "/nothing", body: "hi", status: 404, want: []string{"route not found"}},
+	} {
+		b.run(r)
+	}
+}
+
 func TestTimeoutInEnvoy(t *testing.T) {
 	a := backend(t, "a")
 	b := newTestbed(t, fmt.Sprintf(`

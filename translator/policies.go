@@ -38,8 +38,8 @@ import (
 // adjacent, so they share one filter and one gRPC stream.
 //
 // The virtual host carries the gateway phase, see gateway.go. Where all its
-// routes have the same chain, it carries that too: Envoy then builds it once, and
-// not for every route.
+// routes have the same chain, or most of very many, it carries that too: Envoy
+// then builds it once, and not for every route.
 const (
 	gatewayCORS         = "gateway.cors"
 	gatewayExtProc      = "gateway.extProc"

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/attache-dev/attache/config"
@@ -124,50 +125,70 @@ type routeWithPolicies struct {
 	chosen []*routev3.Route
 }
 
-// withPolicies is the route with its chain. All virtual hosts have the same one; it
-// shares everything else with the route without.
+// withPolicies is the route with its chain. All virtual hosts have the same one.
 func (r *routeWithPolicies) withPolicies() *routev3.Route {
-	switch bare := r.bare; {
-	case r.policies == noPolicies:
-		return bare
-	case r.full == nil:
-		r.full = &routev3.Route{
-			Name: bare.Name, Match: bare.Match, Action: bare.Action, Metadata: bare.Metadata,
-			ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
-			RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
-			TypedPerFilterConfig:   r.policies.packed,
-		}
+	if r.full == nil {
+		r.full = r.with(r.policies.packed)
 	}
 	return r.full
 }
 
-// virtualHost carries the chain of the gateway phase, and that of its routes, if
-// they all have the same. The first routes are those that our service chooses,
-// the last is the 404.
+// with is the route with a chain. It shares everything else with that without.
+func (r *routeWithPolicies) with(packed map[string]*anypb.Any) *routev3.Route {
+	if packed == nil {
+		return r.bare
+	}
+	return &routev3.Route{
+		Name: r.bare.Name, Match: r.bare.Match, Action: r.bare.Action, Metadata: r.bare.Metadata,
+		ResponseHeadersToAdd:   r.bare.ResponseHeadersToAdd,
+		RequestBodyBufferLimit: r.bare.RequestBodyBufferLimit,
+		TypedPerFilterConfig:   packed,
+	}
+}
+
+// virtualHost carries the chain of the gateway phase, and one that its routes
+// share. The first routes are those that our service chooses, the last is the 404.
 func virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
 	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
-	shared := noPolicies
-	if len(routes) > 1 {
-		shared = routes[0].policies
-		for _, r := range routes {
-			if r.policies != shared {
-				shared = noPolicies
-				break
-			}
-		}
-	}
+	shared := sharedChain(routes)
 	vh.TypedPerFilterConfig = gateway.then(shared)
+	others := map[*chain]map[string]*anypb.Any{} // of routes that take the shared one off
 	for _, r := range routes {
-		if shared != noPolicies {
-			vh.Routes = append(vh.Routes, r.bare)
-		} else {
+		switch {
+		case shared == noPolicies:
 			vh.Routes = append(vh.Routes, r.withPolicies())
+		case r.policies == shared:
+			vh.Routes = append(vh.Routes, r.bare)
+		default:
+			if others[r.policies] == nil {
+				others[r.policies] = r.policies.over(shared)
+			}
+			vh.Routes = append(vh.Routes, r.with(others[r.policies]))
 		}
 	}
 	last := notFoundRoute()
 	last.TypedPerFilterConfig = notFound.over(shared)
 	vh.Routes = append(vh.Routes, last)
 	return vh
+}
+
+// worthSharing is how many routes of a host have a chain in common before others
+// take it off, with filters that do nothing: those cost each of their requests some
+// microseconds.
+const worthSharing = 100
+
+// sharedChain is the one that all routes of a host have, or most of very many.
+func sharedChain(routes []*routeWithPolicies) *chain {
+	count, most := map[*chain]int{}, noPolicies
+	for _, r := range routes {
+		if count[r.policies]++; count[r.policies] > count[most] {
+			most = r.policies
+		}
+	}
+	if n := count[most]; n > 1 && (n == len(routes) || n >= worthSharing && n > len(routes)/2) {
+		return most
+	}
+	return noPolicies
 }
 
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
