@@ -220,6 +220,14 @@ func (c *chain) then(next *chain) map[string]*anypb.Any {
 // over is the chain c in a route of a virtual host that carries the chain
 // inherited. Envoy would run both, so each inherited filter that c does not
 // replace becomes one that does nothing.
+func (t *translation) over(c, inherited *chain) map[string]*anypb.Any {
+	both := [2]*chain{c, inherited}
+	if t.overs[both] == nil {
+		t.overs[both] = c.over(inherited)
+	}
+	return t.overs[both]
+}
+
 func (c *chain) over(inherited *chain) map[string]*anypb.Any {
 	if inherited == noPolicies {
 		return c.packed

@@ -75,7 +75,7 @@ func (t *translation) routeConfig(g routeGroup) {
 				routes = append(routes, groups[hostname]...)
 			}
 			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r *routeWithPolicies) bool { return r.policies.own })
-			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, gateway, notFound))
+			rc.VirtualHosts = append(rc.VirtualHosts, t.virtualHost(domain, routes, gateway, notFound))
 		}
 	}
 	if misdirected := misdirectedHosts(g.others); misdirected != nil {
@@ -148,11 +148,10 @@ func (r *routeWithPolicies) with(packed map[string]*anypb.Any) *routev3.Route {
 
 // virtualHost carries the chain of the gateway phase, and one that its routes
 // share. The first routes are those that our service chooses, the last is the 404.
-func virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
+func (t *translation) virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
 	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
 	shared := sharedChain(routes)
 	vh.TypedPerFilterConfig = gateway.then(shared)
-	others := map[*chain]map[string]*anypb.Any{} // of routes that take the shared one off
 	for _, r := range routes {
 		switch {
 		case shared == noPolicies:
@@ -160,14 +159,11 @@ func virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *
 		case r.policies == shared:
 			vh.Routes = append(vh.Routes, r.bare)
 		default:
-			if others[r.policies] == nil {
-				others[r.policies] = r.policies.over(shared)
-			}
-			vh.Routes = append(vh.Routes, r.with(others[r.policies]))
+			vh.Routes = append(vh.Routes, r.with(t.over(r.policies, shared)))
 		}
 	}
 	last := notFoundRoute()
-	last.TypedPerFilterConfig = notFound.over(shared)
+	last.TypedPerFilterConfig = t.over(notFound, shared)
 	vh.Routes = append(vh.Routes, last)
 	return vh
 }
