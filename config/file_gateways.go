@@ -106,11 +106,7 @@ type fileResourceName struct {
 
 func (f *fileResourceName) decodeNode(d *decoder, n *node) {
 	type fields fileResourceName
-	if n.kind == scalarNode {
-		d.decode(n, &f.Name)
-		return
-	}
-	d.decode(n, (*fields)(f))
+	d.textOr(n, &f.Name, (*fields)(f))
 }
 
 // filePolicyTarget is one of its keys. Up to v0.10 each was a string.
@@ -150,11 +146,7 @@ type fileGatewayTarget struct {
 
 func (f *fileGatewayTarget) decodeNode(d *decoder, n *node) {
 	type fields fileGatewayTarget
-	if n.kind == scalarNode {
-		d.decode(n, &f.GatewayName)
-		return
-	}
-	d.decode(n, (*fields)(f))
+	d.textOr(n, &f.GatewayName, (*fields)(f))
 }
 
 type fileRouteTarget struct {
@@ -172,11 +164,7 @@ type fileRouteTarget struct {
 
 func (f *fileRouteTarget) decodeNode(d *decoder, n *node) {
 	type fields fileRouteTarget
-	if n.kind == scalarNode {
-		d.decode(n, &f.Name)
-		return
-	}
-	d.decode(n, (*fields)(f))
+	d.textOr(n, &f.Name, (*fields)(f))
 }
 
 // fileSection is a thing with a name, or a part of it.

@@ -58,6 +58,15 @@ func (s *fileScalar) decodeNode(d *decoder, n *node) {
 	}
 }
 
+// textOr fills text from a scalar, and the mapping from anything else.
+func (d *decoder) textOr(n *node, text *string, mapping any) {
+	if n.kind == scalarNode {
+		d.decode(n, text)
+	} else {
+		d.decode(n, mapping)
+	}
+}
+
 // stringOr is a string, or a mapping with the keys of T. Either may hold a
 // secret, so messages do not show it.
 type stringOr[T any] struct {

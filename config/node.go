@@ -285,7 +285,7 @@ func (b *treeBuilder) document(src []byte) (*yaml.Node, *Error) {
 		return nil, &Error{File: b.file, Line: line, Column: column, Kind: Syntax, Msg: fmt.Sprintf(format, args...)}
 	}
 	if len(src) > MaxFileBytes {
-		return fail(1, 1, "the file has %d bytes; at most %d are read", len(src), MaxFileBytes)
+		return fail(1, 1, "the file has more than %d bytes, which is the most that is read", MaxFileBytes)
 	}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(src))

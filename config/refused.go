@@ -12,6 +12,7 @@ var refusedKeys = map[string]string{
 	"schema":       "an early-access key of the executor http, which 1.0 has dropped; take it out",
 	"logging":      "not supported: F5 has not published the keys of this block; take it out, and use --log-level and --log-format",
 	"outputStages": "F5's documentation says this once by mistake; write responseStages",
+	"params":       "params stand beside config, not in it; move them out",
 	"selector":     "F5 has no selectors on steps; put the step into a stage of its own, and give that the selector",
 }
 

@@ -76,8 +76,10 @@ func (r *resolver) clientTLS(path string, k clientTLSKeys, f *fileBackendTLS) *T
 		// The error's own text could quote bytes of the key.
 		r.errorf(path+"."+k.key, Invalid, "not the private key of %s; expected PEM with the key of its first certificate", k.cert)
 	}
-	if why := weakCertificate(t.Cert); why != "" {
-		r.errorf(path+"."+k.cert, Unsupported, "%s, which Envoy refuses; %s", why, strongKeys)
+	if leaf := firstOf(t.Cert); leaf != nil {
+		if why := unfit(leaf); why != "" {
+			r.errorf(path+"."+k.cert, Unsupported, "%s", why)
+		}
 	}
 	t.Key = NewCredential("file:"+abs, string(key))
 	return t
@@ -107,6 +109,10 @@ func (r *resolver) certificates(path, name string) []byte {
 	}
 	if found == 0 {
 		r.errorf(path, Invalid, "holds no certificate; expected PEM")
+		return nil
+	}
+	if damaged(content) {
+		r.errorf(path, Invalid, "%s", damagedPEM)
 		return nil
 	}
 	return content

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -8,6 +9,8 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"path/filepath"
@@ -106,13 +109,20 @@ func (r *resolver) certificate(certAt, certName, keyAt, keyName string) *Certifi
 		r.errorf(certAt, Invalid, "holds no certificate; expected PEM")
 		return nil
 	}
+	if damaged(cert) {
+		r.errorf(certAt, Invalid, "%s", damagedPEM)
+		return nil
+	}
 	if _, err := tls.X509KeyPair(c.Chain, key); err != nil {
 		// The error's own text could quote bytes of the key.
 		r.errorf(keyAt, Invalid, "not the private key of cert; expected PEM, not encrypted, with the key of its first certificate")
 		return nil
 	}
-	if why := weakKey(leaf.PublicKey); why != "" {
-		r.errorf(certAt, Unsupported, "%s, which Envoy refuses; %s", why, strongKeys)
+	if why := unfit(leaf); why != "" {
+		r.errorf(certAt, Unsupported, "%s", why)
+	}
+	if mustStaple(leaf) {
+		r.errorf(certAt, Unsupported, "the certificate says that an OCSP response must come with it, and nothing here gets one; expected one without the TLS feature status_request")
 	}
 	switch now := r.opts.Now(); {
 	case now.After(leaf.NotAfter):
@@ -125,15 +135,47 @@ func (r *resolver) certificate(certAt, certName, keyAt, keyName string) *Certifi
 
 const strongKeys = "expected RSA of 2048 bits or more, ECDSA of P-256, P-384 or P-521, or Ed25519"
 
-// weakCertificate tells why Envoy does not take the first certificate of a PEM text;
-// empty if it does, or if there is none.
-func weakCertificate(text []byte) string {
+// damagedPEM is what is wrong with a text that has more beginnings of blocks than
+// blocks, of which Go takes what it can read.
+const damagedPEM = "holds a PEM block that cannot be read; expected whole certificates"
+
+func damaged(text []byte) bool {
+	blocks := 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		blocks++
+	}
+	return bytes.Count(text, []byte("-----BEGIN ")) > blocks
+}
+
+// firstOf is the first certificate of a PEM text that was read before; nil if there
+// is none.
+func firstOf(text []byte) *x509.Certificate {
 	for _, block := range certificatesOf(text) {
 		if leaf, err := x509.ParseCertificate(block.Bytes); err == nil {
-			return weakKey(leaf.PublicKey)
+			return leaf
 		}
 	}
+	return nil
+}
+
+// unfit tells why Envoy does not take a certificate of its own, and what it takes;
+// empty if it does.
+func unfit(leaf *x509.Certificate) string {
+	if why := weakKey(leaf.PublicKey); why != "" {
+		return why + ", which Envoy refuses; " + strongKeys
+	}
+	// Of the other kinds it asks nothing.
+	if _, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return "the key of the certificate may not sign, which Envoy refuses; expected digitalSignature among its key usages"
+	}
 	return ""
+}
+
+// mustStaple tells whether a certificate is worth nothing without an OCSP response
+// (RFC 7633).
+func mustStaple(c *x509.Certificate) bool {
+	feature := asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
+	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(feature) })
 }
 
 // certificatesOf returns the certificates of a PEM text, and leaves out what

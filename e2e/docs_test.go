@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +27,8 @@ type block struct {
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// blocks returns the examples of all documents.
-func blocks(t *testing.T) (all []block) {
+// documents are the paths of all documents.
+func documents(t *testing.T) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -36,20 +37,28 @@ func blocks(t *testing.T) (all []block) {
 		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
 			return filepath.SkipDir
 		}
-		if filepath.Ext(path) != ".md" {
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
-			all = append(all, block{path, 1 + bytes.Count(text[:m[0]], []byte("\n")), string(text[m[2]:m[3]]), string(text[m[4]:m[5]])})
+		if filepath.Ext(path) == ".md" {
+			all = append(all, path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return all
+}
+
+// blocks returns the examples of all documents.
+func blocks(t *testing.T) (all []block) {
+	t.Helper()
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
+			all = append(all, block{path, 1 + bytes.Count(text[:m[0]], []byte("\n")), string(text[m[2]:m[3]]), string(text[m[4]:m[5]])})
+		}
 	}
 	return all
 }
@@ -124,6 +133,24 @@ func TestReadme(t *testing.T) {
 	eventually(t, log, func() bool {
 		return strings.Contains(strings.Join(strings.Fields(log.String()), " "), strings.Join(strings.Fields(ask), " "))
 	})
+}
+
+// TestQuickstartWithoutItsModel: a newcomer on whose machine somebody has the mock
+// model's port is told so, and what to do.
+func TestQuickstartWithoutItsModel(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	run := exec.Command("sh", "examples/quickstart/run.sh")
+	run.Dir = ".."
+	run.Env = append(os.Environ(), "ATTACHE="+attache, "ENVOY_PATH="+envoyPath(t), "MOCK_LLM="+taken.Addr().String(), "PORT="+strconv.Itoa(envoytest.Ports(t, 1)[0]),
+		"ADMIN_ADDR=off", "STATS_ADDR=off", "READINESS_ADDR=off")
+	out, _ := run.CombinedOutput()
+	if run.ProcessState.ExitCode() != 3 || !bytes.Contains(out, []byte("attache: hint: other ports: PORT=3001 MOCK_LLM=127.0.0.1:8081 make run\n")) {
+		t.Errorf("exit code %d\n%s", run.ProcessState.ExitCode(), out)
+	}
 }
 
 // TestBootstrapExample runs the commands with which an Envoy of one's own joins.

@@ -48,6 +48,11 @@ edit takes away on purpose is said in the last column. Never, in no line, is the
 event of a guarded stream that is missing or not masked, a stream that changes its
 guard, or one that is cut and looks complete to its client.
 
+Edits of several kinds in one save, made at random and often faster than they can be
+put in force, are the matter of ` + "`TestRandomEdits`; `-edits 1000 -seed 2`" + ` makes more of
+them. Each answer must be one that an edit has given its route, whole, and never one
+that somebody has seen replaced before.
+
 | What is done | Requests that failed | Streams that were cut | Connections that were closed | |
 |---|---|---|---|---|
 `
@@ -168,13 +173,13 @@ func (s *scene) serve(replica, replicas int, stderr *os.File, more ...string) {
 	s.attaches[replica] = s.start(stderr, "env", args...)
 }
 
-// join starts the Envoy, which knows the first replica only.
-func (s *scene) join() {
+// join starts the Envoy, which knows the first replica only, with so many workers.
+func (s *scene) join(workers int) {
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{XDS: s.socket("xds", 0), Admin: "unix:" + filepath.Join(s.dir, "envoy")})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	args := append([]string{"--config-yaml", string(bootstrap), "--concurrency", "2"}, envoy.Flags...)
+	args := append([]string{"--config-yaml", string(bootstrap), "--concurrency", strconv.Itoa(workers)}, envoy.Flags...)
 	s.envoy = s.start(nil, envoyPath(s.t), args...)
 }
 
@@ -262,7 +267,7 @@ func (s *scene) refused(port int) func() error {
 
 // status asks a replica.
 func (s *scene) status(replica int) (status struct {
-	Config  struct{ Synchronized bool }
+	Config  struct{ Hash string }
 	XDS     struct{ Nodes []struct{ Acknowledged bool } }
 	ExtProc struct{ StartedStreams int }
 }, err error) {
@@ -480,10 +485,10 @@ func (s *scene) certificate(name string) {
 	}
 }
 
-// presented tells whose certificate the TLS listener has.
-func (s *scene) presented(name string) func() error {
+// presented tells whose certificate a listener shows.
+func (s *scene) presented(port int, name string) func() error {
 	return func() error {
-		conn, err := tls.Dial("tcp", "127.0.0.1:"+s.port[1], &tls.Config{InsecureSkipVerify: true})
+		conn, err := tls.Dial("tcp", "127.0.0.1:"+s.port[port], &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			return err
 		}
@@ -535,7 +540,7 @@ func TestEdits(t *testing.T) {
 // beforeTheControlPlane: an Envoy that comes first opens its ports when it has
 // all that stands behind them.
 func (s *scene) beforeTheControlPlane() {
-	s.join()
+	s.join(2)
 	s.holdAll(true)
 	s.step("Envoy starts before Attaché", allowed{note: "its ports open when everything behind them is there"}, func() {
 		s.until("Envoy waits", s.refused(0))
@@ -707,6 +712,7 @@ const addedListener = `- port: $ADDED
 `
 
 func (s *scene) listeners() {
+	named := strings.Replace(anotherRoute, "another", "named", 2)
 	buffered := strings.Replace(anotherRoute, "another", "buffered", 2)
 	s.step("a listener is added", allowed{}, func() {
 		s.edit("# listener\n", addedListener+"# listener\n")
@@ -716,6 +722,15 @@ func (s *scene) listeners() {
 	moved := s.hold("moved", 2, false)
 	s.busy(markOf(s.groups))
 	moved.endRequests()
+	encrypted := strings.Replace(addedListener, "- routes", "- protocol: HTTPS\n    tls: {cert: cert.pem, key: key.pem}\n    routes", 1)
+	s.step("TLS is switched on for that listener, on the same port", allowed{note: "its streams go on, for ten minutes at most; connections in plain text are closed politely"}, func() {
+		s.edit(addedListener, encrypted)
+		s.until("live", s.presented(2, "one"))
+	})
+	s.step("it is switched off", allowed{note: "likewise"}, func() {
+		s.edit(encrypted, addedListener)
+		s.until("live", s.answer(2, "plain", 200))
+	})
 	s.step("the port of that listener is moved", allowed{note: "its streams go on, for ten minutes at most; its old port is closed"}, func() {
 		s.edit("$ADDED", "$MOVED")
 		s.until("live", s.answer(3, "plain", 200))
@@ -726,6 +741,21 @@ func (s *scene) listeners() {
 		s.until("closed", s.refused(3))
 	})
 	s.release(moved)
+	const another = `  - protocol: HTTPS
+    hostname: a.test
+    tls: {cert: cert.pem, key: key.pem}
+    routes: [{name: a, backends: [{host: "$A"}]}]
+`
+	s.step("a listener is added to a port with TLS", allowed{}, func() {
+		s.edit("  - protocol: HTTPS\n", another+"  - protocol: HTTPS\n", "    # last\n", "    # last\n"+named)
+		s.until("live", s.answer(0, "named", 200))
+		s.until("acknowledged", s.synced)
+	})
+	s.step("it is removed", allowed{}, func() {
+		s.edit(another, "", named, "")
+		s.until("live", s.answer(0, "named", 404))
+		s.until("acknowledged", s.synced)
+	})
 	s.step("a setting of all listeners is edited (`maxBufferSize`)", allowed{
 		closed: []string{"closed", "guarded", "loosely", "open", "plain", "secure"},
 		note:   "connections are closed politely, after an answer; streams go on, for ten minutes at most",
@@ -760,7 +790,7 @@ func (s *scene) listeners() {
 	})
 	s.step("a certificate is swapped", allowed{}, func() {
 		s.certificate("two")
-		s.until("live", s.presented("two"))
+		s.until("live", s.presented(1, "two"))
 	})
 }
 
@@ -791,6 +821,22 @@ func (s *scene) files() {
 		}
 	})
 	restore("the file is written again")
+	attempt("it leaves half of the file, and that would be a good one", "ends in the middle of a line that it had", func() {
+		half, _, _ := strings.Cut(s.vars.Replace(s.text), "last\n")
+		if err := os.WriteFile(file, []byte(half), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+	restore("the file is written again")
+	attempt("a pipe stands in its place", "not a regular file", func() {
+		if err := os.Remove(file); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(file, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+	restore("the file stands there again")
 	attempt("the file cannot be read", "is a directory", func() {
 		if err := os.Remove(file); err != nil {
 			s.t.Fatal(err)
@@ -881,7 +927,7 @@ func (s *scene) restarts() {
 	s.endAll()
 	s.envoy.end(syscall.SIGKILL)
 	s.holdAll(true)
-	s.step("Envoy is killed and started again", allowed{note: "after its start; what it had in hand is lost"}, s.join)
+	s.step("Envoy is killed and started again", allowed{note: "after its start; what it had in hand is lost"}, func() { s.join(2) })
 }
 
 // cutNote is what becomes of a guarded stream without its guard.

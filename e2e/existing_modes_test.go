@@ -127,6 +127,7 @@ func TestEveryModeOfAnEnvoy(t *testing.T) {
 
 		// Looking on: nothing has an effect, and everything is recorded.
 		{profile: "watched", mode: sees + "request_body STREAMED, response_body STREAMED", more: yes("observability_mode"), header: loop, want: again},
+		{profile: "watched", mode: sees + "request_body BUFFERED, response_body " + full, more: yes("observability_mode"), header: loop, want: again},
 		{profile: "closed", mode: "request_body NONE", more: yes("observability_mode"), want: "200 " + asked},
 	}
 	// Where nothing is to be changed, nothing is, in any pair of modes.

@@ -288,6 +288,7 @@ func TestExtProcUsage(t *testing.T) {
 		{2, "--assume-body-mode none", "expected buffered or fullDuplexStreamed"},
 		{2, "--max-streams 0", "at least 1"},
 		{2, "--max-held 0", "at least 1"},
+		{2, "--collect-timeout 0s", "more than 0"},
 		{2, "--print-filter nginx", "expected envoy, istio, envoy-gateway or agentgateway"},
 		{2, "--print-filter envoy --extproc 0.0.0.0:1", "--extproc-as tells where it is reached"},
 		{2, "--print-filter envoy --tls-cert x --tls-key y --extproc unix:/x", "a socket has no name"},
@@ -298,9 +299,14 @@ func TestExtProcUsage(t *testing.T) {
 			t.Errorf("%s: %s", c.args, got)
 		}
 	}
-	write(t, file, "binds: []")
-	if got := run(t, 1, "extproc", "-f", file); !strings.Contains(got, "the file has no profiles") {
-		t.Error(got)
+	for text, want := range map[string]string{
+		"binds: []":                        "the file has no profiles",
+		`profiles: [{name: "two\nlines"}]`: `profile "two\nlines": gRPC metadata cannot carry its name`,
+	} {
+		write(t, file, text)
+		if got := run(t, 1, "extproc", "-f", file, "--print-filter", "envoy"); !strings.Contains(got, want) {
+			t.Error(got)
+		}
 	}
 }
 

@@ -357,24 +357,34 @@ func TestPrintedFilterServes(t *testing.T) {
 	}
 }
 
-// routesFile gives the route chat a profile.
+// routesFile gives the route chat a profile, and the route pick two backends to
+// choose from.
 const routesFile = `
 binds:
 - port: 1
   listeners:
-  - routes: [{name: chat, policies: {extProc: {profile: brief}}, backends: [{host: "127.0.0.1:1"}]}]
+  - routes:
+    - {name: chat, policies: {extProc: {profile: brief}}, backends: [{host: "127.0.0.1:1"}]}
+    - {name: pick, policies: {extProc: {profile: choosing}}, backends: [{name: small, host: "127.0.0.1:1"}, {name: large, host: "127.0.0.1:1"}]}
 `
 
-// Where routes choose profiles, the printed filter tells their names.
+// Where routes choose profiles, the printed filter tells their names, and the
+// printed routes lead to what they choose.
 func TestProfileByRouteName(t *testing.T) {
 	s := extProcService(t, existingFile+routesFile, "--profile", "closed")
 	doc, _ := printed(t, "envoy", existingFile+routesFile, "--extproc", s.addresses["extproc"])
-	other := map[string]any{"name": "other", "match": map[string]any{"prefix": "/", "headers": []any{map[string]any{"name": "x-other"}}}, "route": map[string]any{"cluster": "model"}}
-	at := staticEnvoy(t, echoModel(t), doc["clusters"].([]any), site{filter: doc["http_filters"].([]any)[0], routes: []any{other}})
-	if got := ask(t, at[0], asked, nil); got != "200 "+told {
-		t.Error(got)
+	own := func(name string) any {
+		return map[string]any{"name": name, "match": map[string]any{"prefix": "/", "headers": []any{map[string]any{"name": "x-" + name}}}, "route": map[string]any{"cluster": "model"}}
 	}
-	if got := ask(t, at[0], asked, http.Header{"X-Other": {"1"}}); got != "422 Not here" {
-		t.Error(got)
+	at := staticEnvoy(t, echoModel(t), doc["clusters"].([]any), site{filter: doc["http_filters"].([]any)[0], routes: append(asList(doc["routes"]), own("other"), own("pick"))})
+	for _, c := range []struct{ route, body, want string }{
+		{"chat", asked, "200 " + told},
+		{"other", asked, "422 Not here"},
+		{"pick", `{"model":"tiny"}`, `200 small: {"model":"tiny"}`},
+		{"pick", `{"model":"huge"}`, `200 large: {"model":"huge"}`},
+	} {
+		if got := ask(t, at[0], c.body, http.Header{"X-" + c.route: {"1"}}); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.route, got, c.want)
+		}
 	}
 }

@@ -54,16 +54,36 @@ func (w *wording) answer() string {
 	return fmt.Sprintf(`{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ask %s"},"finish_reason":"stop"}]}`, w.address)
 }
 
-// modelServer is an upstream that answers as a model does, and says who it is. A
-// stream has no end: a numbered event every few milliseconds until the client
-// goes away.
+// modelServer is an upstream that answers as a model does, over what the client
+// speaks.
 func modelServer(t *testing.T, name string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := &http.Server{Handler: speaking(name), Protocols: &http.Protocols{}}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return l.Addr().String()
+}
+
+// tlsModelServer is the same over TLS.
+func tlsModelServer(t *testing.T, name string) (addr string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(speaking(name))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(func() { s.Config.Close() })
+	return s.Listener.Addr().String()
+}
+
+// speaking is a model that says who it is. A stream of it has no end: a numbered event every few
+// milliseconds until the client goes away.
+func speaking(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
 			Messages []json.RawMessage `json:"messages"`
 			Stream   bool              `json:"stream"`
@@ -90,14 +110,7 @@ func modelServer(t *testing.T, name string) (addr string) {
 			case <-tick.C:
 			}
 		}
-	})}
-	// Requests come in the protocol that the client speaks.
-	s.Protocols = &http.Protocols{}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
-	return l.Addr().String()
+	})
 }
 
 // slowProcessor is a processor that thinks for some milliseconds and says yes, so

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed requirements.txt
@@ -120,10 +121,20 @@ func parseVersion(text string) (Version, error) {
 	return Version{Major: number(1), Minor: number(2), Patch: number(3), Suffix: match[4]}, nil
 }
 
+// versionTimeout is how long that may take; it takes 50 ms.
+const versionTimeout = 20 * time.Second
+
 // Version asks the executable for its version. A version that is too old for
 // what Attaché generates is an error.
 func (b Binary) Version(ctx context.Context) (Version, error) {
-	out, err := exec.CommandContext(ctx, b.Path, "--version").CombinedOutput()
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.Path, "--version")
+	cmd.WaitDelay = time.Second // a child of it may hold on to the pipe
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() == context.DeadlineExceeded {
+		return Version{}, fmt.Errorf("%s --version says nothing for %s", b.Path, versionTimeout)
+	}
 	if err != nil {
 		return Version{}, fmt.Errorf("%s --version: %w: %s", b.Path, err, firstLine(out))
 	}

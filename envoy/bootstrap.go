@@ -146,9 +146,9 @@ func (a address) Name() bool {
 	return a.Path == "" && err != nil
 }
 
-// maxSocketPath is what fits into a socket address on Linux, without the final
-// zero byte.
-const maxSocketPath = 107
+// MaxSocketPath is what fits into the address of a unix socket on Linux, in bytes,
+// without the final zero.
+const MaxSocketPath = 107
 
 func parseAddress(text string) (address, error) {
 	if err := printable(text); err != nil {
@@ -158,8 +158,8 @@ func parseAddress(text string) (address, error) {
 		switch {
 		case !filepath.IsAbs(path):
 			return address{}, errors.New("want unix: and an absolute path")
-		case len(path) > maxSocketPath:
-			return address{}, fmt.Errorf("the path has %d bytes, a socket may have %d", len(path), maxSocketPath)
+		case len(path) > MaxSocketPath:
+			return address{}, fmt.Errorf("the path has %d bytes, a socket may have %d", len(path), MaxSocketPath)
 		}
 		return address{Path: path}, nil
 	}

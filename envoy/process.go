@@ -55,7 +55,7 @@ func (p Process) Run(ctx context.Context) error {
 			return fmt.Errorf("envoy cannot run: %w", err)
 		}
 		delay = nextDelay(delay, time.Since(began))
-		p.Log.Warn("envoy died", "error", err, "restart_in", delay)
+		p.Log.Warn("envoy died", "error", err, "restart_in", delay.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -117,7 +117,11 @@ func (p Process) drain(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, p.Drain)
 	defer cancel()
-	if err := drain(bounded, p.Admin); err != nil && ctx.Err() == nil {
+	switch err := drain(bounded, p.Admin); {
+	case err == nil || ctx.Err() != nil:
+	case bounded.Err() != nil:
 		p.Log.Warn("envoy is stopped before it has finished", "after", p.Drain, "error", err)
+	default:
+		p.Log.Warn("envoy is stopped at once, it cannot be asked to finish", "error", err)
 	}
 }

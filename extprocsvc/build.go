@@ -297,10 +297,10 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 			content = append(content, c.auth.content())
 		}
 	}
-	if rt != nil && len(c.candidates) > 0 {
+	settings := c.changes()
+	if rt != nil && (settings || len(c.candidates) > 0) {
 		c.limit = rt.Timeout
 	}
-	settings := c.changes()
 	switch {
 	case u.gateway && len(c.candidates) == 0:
 		return nil

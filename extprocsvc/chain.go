@@ -58,7 +58,8 @@ type Chain struct {
 	chooses  bool
 
 	// limit is the route's timeout: the time that a request may take with us,
-	// counted from its headers; 0 for none.
+	// counted from its headers, and then a streamed answer that is collected; 0
+	// for none.
 	limit time.Duration
 
 	// readsBody tells that some requests need their body, readsAll that all do:

@@ -162,8 +162,12 @@ func TestCollectedDialects(t *testing.T) {
 // An answer that does not end is not waited for without end. What is only observed
 // does not wait at all.
 func TestCollectingEnds(t *testing.T) {
-	begin := func(t *testing.T, extra string, limit time.Duration) (*service, *talk) {
-		s := start(t, wholes.Build, extprocsvc.Options{CollectTimeout: limit}, guarded(extra, `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier}`))
+	begin := func(t *testing.T, extra string, limit time.Duration, route ...string) (*service, *talk) {
+		file := guarded(extra, `  - {name: s, steps: [{name: w}]}`, `{name: w, type: replier}`)
+		for _, limit := range route {
+			file = strings.Replace(file, "policies: {", "policies: {timeout: {requestTimeout: "+limit+"}, ", 1)
+		}
+		s := start(t, wholes.Build, extprocsvc.Options{CollectTimeout: limit}, file)
 		k := s.begin(t, 0)
 		first := headers(extproctest.Post(ask))
 		first.ProtocolConfig = &extprocv3.ProtocolConfiguration{RequestBodyMode: extproctest.FullDuplex, ResponseBodyMode: extproctest.FullDuplex}
@@ -175,9 +179,10 @@ func TestCollectingEnds(t *testing.T) {
 		}})
 		return s, k
 	}
-	body := func(b string) *extprocv3.ProcessingRequest {
-		return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: []byte(b)}}}
+	part := func(b string, end bool) *extprocv3.ProcessingRequest {
+		return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: &extprocv3.HttpBody{Body: []byte(b), EndOfStream: end}}}
 	}
+	body := func(b string) *extprocv3.ProcessingRequest { return part(b, false) }
 	s, k := begin(t, "", time.Millisecond)
 	k.send(body(chat("a")))
 	got := k.recv().GetImmediateResponse()
@@ -189,6 +194,16 @@ func TestCollectingEnds(t *testing.T) {
 	}
 	if r := s.Latest(1)[0]; r.Reason != "response_timeout" || !r.Collected {
 		t.Errorf("record %+v", r)
+	}
+
+	// The timeout of the route counts in its place.
+	if _, k = begin(t, "", time.Hour, "1ms"); k.recv().GetImmediateResponse().GetStatus().GetCode() != http.StatusGatewayTimeout {
+		t.Error("the route's timeout does not count")
+	}
+	_, k = begin(t, "", time.Nanosecond, "1h")
+	k.send(body(chat("a")), part(chatEnd, true))
+	if got := k.recv(); got.GetResponseHeaders() == nil {
+		t.Errorf("with an hour for the route: %v", got)
 	}
 
 	_, k = begin(t, "\n  mode: observe", time.Millisecond)

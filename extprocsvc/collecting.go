@@ -1,6 +1,7 @@
 package extprocsvc
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -30,7 +31,7 @@ var errLate = errors.New("the answer is not complete in time")
 // collect begins to collect an answer. One that is only observed passes meanwhile.
 func (s *stream) collect() {
 	s.collecting.on = true
-	s.collecting.deadline = time.Now().Add(s.server.collectTimeout)
+	s.collecting.deadline = time.Now().Add(cmp.Or(s.chain.limit, s.server.collectTimeout))
 	s.record.Collected = true
 	if s.observing() && s.response.echo {
 		s.reply = copying

@@ -10,17 +10,19 @@
 //   - kind.go, request.go: what a processor is. Processors live in
 //     processors/<kind> and register themselves; check.go asks those that
 //     depend on something outside whether they can work;
-//   - build.go, chain.go, pick.go, choose.go, api.go, ai.go, run.go: the chain. It picks
-//     a profile by the headers, runs the stages of it whose selector holds over
-//     the tags gathered so far, chooses a service, and with it the backend, and
-//     applies the backend's AI settings and guards (promptguard.go, webhook.go). The engine, not the processor, enforces
-//     rights and deadlines; the first rejection in step order wins;
+//   - build.go, chain.go, pick.go, choose.go, api.go, ai.go, run.go: the chain. It
+//     picks a profile by the headers, runs the stages of it whose selector holds
+//     over the tags gathered so far, chooses a service, and with it the backend, and
+//     applies the backend's AI settings and guards (promptguard.go, webhook.go). The
+//     engine, not the processor, enforces rights and deadlines; the first rejection
+//     in step order wins;
 //   - textguard.go, guarding.go, streaming.go: the same for answers that come as
 //     a stream, on top of package events; collecting.go for those that have to be
 //     complete first, on top of package collect;
 //   - head.go, stream.go, response.go, reply.go, length.go, server.go: the
-//     conversation with Envoy, in every body mode; record.go, metadata.go and
-//     ring.go: the account of what was decided.
+//     conversation with Envoy, in every body mode; alone.go: the same with an Envoy
+//     that somebody else has configured; record.go, metadata.go and ring.go: the
+//     account of what was decided.
 //
 // # What a chain is shown
 //
@@ -28,8 +30,8 @@
 // that the backend or the path tells, else the body (api.go); but a request that no
 // profile looks at passes unread where the settings of no backend change the API
 // that its path means. What a chain cannot read is refused whatever the failure
-// mode says, since that covers unavailability, never unreadability: 415 for other content types, unknown encodings, upgrades
-// and gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
+// mode says, since that covers unavailability, never unreadability: 415 for other
+// content types, unknown encodings, upgrades and gRPC, 413 above [Options].MaxBody, 503 above [Options].HeldBudget, 400 for
 // what is not one JSON object with one meaning (see package llm), and 400 for a
 // missing body where the method or the chain needs one. Every refusal has the
 // error shape of the client's API (errordialect.go). Where the file says
@@ -52,8 +54,8 @@
 // status has left; nothing is sent that was not decided. What is held of an answer
 // is bounded by [Options].MaxBody.
 //
-// Other streamed answers are collected, up to [Options].MaxBody and
-// [Options].CollectTimeout: the steps see the body that the API would have answered
+// Other streamed answers are collected, up to [Options].MaxBody and the timeout of
+// the route, or else [Options].CollectTimeout: the steps see the body that the API would have answered
 // without a stream, and the client gets the events that came, without comments, or
 // events that are made of the changed body. Until then nothing is sent.
 //

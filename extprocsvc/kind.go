@@ -92,6 +92,10 @@ type Kind struct {
 	// ReadsBody tells that it looks at the prompt or changes it. Requests whose
 	// chain has no such step never send us their body.
 	ReadsBody bool
+	// Texts tells that it looks at texts and not at what an answer is, and so at
+	// responses that are none of a model's: errors, with another status than 2xx, and
+	// what is asked for without a body.
+	Texts bool
 	// ChatOnly tells that it understands OpenAI's Chat Completions and no other
 	// API. Requests of others that reach such a step are refused.
 	ChatOnly bool

@@ -43,7 +43,25 @@ func TestOnlyLookingOn(t *testing.T) {
 			t.Errorf("%s: %+v", c.body, r)
 		}
 	}
-	if n := strings.Count(log.String(), "observability_mode"); n != 2 {
+	// With other body modes Envoy shows headers only, and does not tell its modes.
+	k := s.begin(t, rules)
+	for _, m := range []*extprocv3.ProcessingRequest{
+		headers(extproctest.Post(hi)),
+		{Request: &extprocv3.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extprocv3.HttpHeaders{Headers: ok.Header.Map()}}},
+	} {
+		m.ObservabilityMode = true
+		k.send(m)
+	}
+	if err := k.end(); err == nil || err.Error() != "EOF" {
+		t.Errorf("a reply, or %v", err)
+	}
+	if r := s.Latest(1)[0]; !r.Unheard || r.Verdict != extprocsvc.Failed || r.Reason != "misconfigured" {
+		t.Errorf("%+v", r)
+	}
+	if want := `requests are not decided about" chain=`; !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "body modes STREAMED") {
+		t.Errorf("the log has no %s:\n%s", want, log.String())
+	}
+	if n := strings.Count(log.String(), "is in observability_mode"); n != 2 {
 		t.Errorf("told %d times of two chains:\n%s", n, log.String())
 	}
 	if n := s.settled().Held; n != 0 {

@@ -21,7 +21,7 @@ type guard struct {
 }
 
 // guardKind is what the engine has to know of the steps of guards.
-var guardKind = &Kind{Name: "promptGuard", Phases: InputPhase | ResponsePhase, Needs: Modify | Reject, Internal: true, ReadsBody: true}
+var guardKind = &Kind{Name: "promptGuard", Phases: InputPhase | ResponsePhase, Needs: Modify | Reject, Internal: true, ReadsBody: true, Texts: true}
 
 // guard builds the guard of an ai backend, or nil.
 func (b *builder) guard(from *config.PromptGuard) *guard {
@@ -163,6 +163,8 @@ func (g *regexGuard) process(ctx context.Context, doc *llm.Doc, scope config.Sco
 	var buf []byte
 	var found []sensitive.Finding
 	var changes []llm.Change
+	any := false
+	seams := NewSeams(g.finder, func(_ int, more []llm.Change) { any, changes = true, append(changes, more...) })
 	for t := range doc.Texts() {
 		if scope&scopeOf(t.Kind) == 0 {
 			continue
@@ -170,13 +172,18 @@ func (g *regexGuard) process(ctx context.Context, doc *llm.Doc, scope config.Sco
 		if err := ctx.Err(); err != nil {
 			return Result{}, err
 		}
-		found = g.finder.Find(found[:0], t.Unquoted(&buf))
-		if len(found) > 0 && g.reject != nil {
-			return Result{Rejection: g.reject}, nil
-		}
+		text := t.Unquoted(&buf)
+		found = g.finder.Find(found[:0], text)
 		for _, x := range found {
-			changes = append(changes, llm.Change{Text: t.Index, From: x.Start, To: x.End, With: x.With})
+			any, changes = true, append(changes, llm.Change{Text: t.Index, From: x.Start, To: x.End, With: x.With})
 		}
+		seams.Add(&t, text, found)
+		if any && g.reject != nil {
+			break
+		}
+	}
+	if seams.Close(); any && g.reject != nil {
+		return Result{Rejection: g.reject}, nil
 	}
 	if len(changes) > 0 {
 		result.Edits = []llm.Edit{llm.ChangeTexts(changes...)}

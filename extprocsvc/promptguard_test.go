@@ -121,10 +121,17 @@ func TestPromptGuardAnswers(t *testing.T) {
 		{"a mask", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), false, answer("200", "application/json", body), masked},
 		{"a rejection", guards(`{response: [{regex: {action: reject, rules: [{builtin: email}]}, rejection: {status: 502}}]}`), false, answer("200", "application/json", body), "502 The request was rejected due to inappropriate content"},
 		{"before the profile's stages", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`, "", "extProc: {profile: r}"), false, answer("200", "application/json", body), `429 {"error":{"message":"said|hi|mail <EMAIL_ADDRESS>","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"said|hi|mail <EMAIL_ADDRESS>"}`},
-		{"an error of the model", guards(`{response: [{regex: {action: reject, rules: [{builtin: email}]}}]}`), false, answer("500", "text/plain", "oops a@example.com"), "oops a@example.com"},
+		{"a mask over two parts", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), false,
+			answer("200", "application/json", `{"choices":[{"message":{"content":[{"type":"text","text":"a@ex"},{"type":"text","text":"ample.com"}]}}]}`), `{"choices":[{"message":{"content":[{"type":"text","text":"<EMAIL_ADDRESS>"},{"type":"text","text":""}]}}]}`},
+		{"a rejection over two parts", guards(`{response: [{regex: {action: reject, rules: [{builtin: email}]}, rejection: {status: 502}}]}`), false,
+			answer("200", "application/json", `{"choices":[{"message":{"content":["a@ex","ample.com"]}}]}`), "502 The request was rejected due to inappropriate content"},
+		{"an error of the model", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), false, answer("500", "text/plain", "oops a@example.com"), "oops <EMAIL_ADDRESS>"},
 		{"what cannot be read", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), false, answer("200", "text/plain", "a@example.com"), `502 {"error":{"message":"the gateway cannot read the model's response","type":"server_error","param":null,"code":"unreadable_response"}}`},
 		{"what cannot be read and may pass", guards(`{unreadable: pass, response: [{regex: {rules: [{builtin: email}]}}]}`), false, answer("200", "text/plain", "a@example.com"), "a@example.com"},
 		{"no JSON, which may pass", guards(`{unreadable: pass, response: [{regex: {rules: [{builtin: email}]}}]}`), false, answer("200", "application/json", "a@example.com"), "a@example.com"},
+		{"streaming is disabled, and the model does not stream", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), true, answer("200", "application/json", body), masked},
+		{"streaming is disabled, and the model fails", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), true, answer("500", "text/plain", "oops a@example.com"), "oops <EMAIL_ADDRESS>"},
+		{"streaming is disabled, before the profile's stages", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`, "", "extProc: {profile: r}"), true, answer("200", "text/event-stream", "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a@example.com\"}}]}\n\n"), `429 {"error":{"message":"said|hi|a@example.com","type":"rate_limit_error","code":"AIGW_RATE_LIMIT"},"message":"said|hi|a@example.com"}`},
 		{"streaming is disabled", guards(`{response: [{regex: {rules: [{builtin: email}]}}]}`), true, answer("200", "text/event-stream", "data: a@example.com\n\n"), "data: a@example.com\n\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 )
 
 // onResponseHeaders holds what response stages have to see: the complete
-// answers of the model. Everything else is passed on as its mode wants it.
+// answers of the model, and its errors. Everything else is passed on as its mode
+// wants it.
 func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err error) {
 	decided := s.state == passing
 	if s.state == fresh {
@@ -20,21 +21,36 @@ func (s *stream) onResponseHeaders(m *extprocv3.HttpHeaders) (done bool, err err
 			return done, err
 		}
 	}
+	if s.record.Unheard && s.state == holding && len(s.body.bytes) == 0 {
+		return s.misconfigured("observability_mode, where it shows bodies by body mode STREAMED alone")
+	}
 	s.abandon()
 	s.reply = passing
 	if !decided || !s.inspects() || m.GetEndOfStream() || s.head.method == "HEAD" {
 		return s.passResponse()
 	}
 	s.answer = readHead(m.GetHeaders().GetHeaders())
-	if code, _ := strconv.Atoi(s.answer.first(":status")); code < 200 || code > 299 {
+	code, _ := strconv.Atoi(s.answer.first(":status"))
+	if code < 200 {
 		return s.passResponse()
 	}
+	s.anything.is = code > 299
 	events := s.answer.isEvents()
+	if events && s.guard != nil && !s.guard.enabled {
+		s.guard = nil // as agentgateway has it; the file was warned of
+		if !s.profiled() {
+			return s.passResponse()
+		}
+	}
 	if events && s.canStream() {
 		return s.beginStream()
 	}
+	readable := s.answer.body == nil && s.answer.first("content-type") != "" || events
+	if s.anything.is {
+		readable = s.answer.isText()
+	}
 	switch {
-	case s.answer.refused != nil, s.answer.body != nil && !events, s.answer.first("content-type") == "":
+	case s.answer.refused != nil, !readable:
 		return s.unseen(unreadableResponse, nil)
 	case s.answer.bytes > s.server.maxBody.Load(), s.answer.size > maxHead:
 		return s.unseen(largeResponse, nil)
@@ -187,21 +203,35 @@ func (s *stream) replaceResponse(end bool) (done bool, err error) {
 
 // scanResponse reads a response that is complete.
 func (s *stream) scanResponse() error {
-	if s.collecting.on {
+	switch {
+	case s.collecting.on:
 		return s.gather()
+	case s.anything.is:
+		return s.readAnything()
 	}
-	// Without a request to tell, nobody knows more than that it is no chat.
-	as := llm.ChatCompletion
 	if d := s.doc.Dialect(); d != nil {
-		as = d.Answer()
+		return s.done.Scan(d.Answer(), s.result.bytes)
 	}
-	return s.done.Scan(as, s.result.bytes)
+	// Without a request to tell, its keys do.
+	for _, as := range []*llm.Dialect{llm.ChatCompletion, llm.Response} {
+		if s.done.Scan(as, s.result.bytes) == nil && s.done.Messages() == nil {
+			return nil
+		}
+	}
+	if s.anything.is = s.textsOnly(); s.anything.is {
+		return s.readAnything()
+	}
+	return s.done.Scan(llm.ChatCompletion, s.result.bytes)
 }
 
 // finished is the response as the stages have left it.
 func (s *stream) finished() []byte {
 	a := s.collecting.answer
 	switch {
+	case s.anything.is && s.done.Changed():
+		return llm.UnwrapAnything(s.edited(&s.done, nil), s.anything.plain)
+	case s.anything.is:
+		return s.result.bytes
 	case a == nil:
 		return s.edited(&s.done, s.result.bytes)
 	case s.done.Changed():
@@ -224,6 +254,7 @@ func (s *stream) decideResponse() (refused *refusal, err error) {
 	} else if scanErr == nil {
 		r := &s.run
 		r.response, r.prompt, r.doc, r.unread = true, r.doc, &s.done, s.passesUnread()
+		r.anything = s.anything.is
 		if s.guard != nil {
 			refused, err = r.under(&s.guard.profile, s.conn.Context(), s.guard.replies)
 		}

@@ -32,6 +32,7 @@ type run struct {
 	// a body. prompt is the request as it was sent, in response stages.
 	doc, prompt *llm.Doc
 	response    bool
+	anything    bool // the response is none of a model's
 	unread      bool // what cannot be read may pass
 	call        Call
 	record      *Record
@@ -79,9 +80,10 @@ func (a *answer) ends(s *step) bool {
 }
 
 func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
+	steps := r.steps(st)
 	if !st.parallel {
-		for i := range st.steps {
-			s := &st.steps[i]
+		for i := range steps {
+			s := &steps[i]
 			if refused, err := r.take(ctx, st, s, r.ask(ctx, s, r.tags)); refused != nil || err != nil {
 				return refused, err
 			}
@@ -95,19 +97,19 @@ func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
-	answers := make([]chan answer, len(st.steps))
-	stop := make([]context.CancelFunc, len(st.steps))
+	answers := make([]chan answer, len(steps))
+	stop := make([]context.CancelFunc, len(steps))
 	before := slices.Clip(r.tags)
-	contexts := make([]context.Context, len(st.steps))
-	for i := range st.steps {
+	contexts := make([]context.Context, len(steps))
+	for i := range steps {
 		answers[i] = make(chan answer, 1)
 		contexts[i], stop[i] = context.WithCancel(within)
 	}
-	for i := range st.steps {
+	for i := range steps {
 		all.Go(func() {
 			defer stop[i]()
-			a := r.ask(contexts[i], &st.steps[i], before)
-			if a.ends(&st.steps[i]) {
+			a := r.ask(contexts[i], &steps[i], before)
+			if a.ends(&steps[i]) {
 				for _, cancel := range stop[i+1:] {
 					cancel()
 				}
@@ -115,12 +117,20 @@ func (r *run) stage(ctx context.Context, st *stage) (*refusal, error) {
 			answers[i] <- a
 		})
 	}
-	for i := range st.steps {
-		if refused, err := r.take(ctx, st, &st.steps[i], <-answers[i]); refused != nil || err != nil {
+	for i := range steps {
+		if refused, err := r.take(ctx, st, &steps[i], <-answers[i]); refused != nil || err != nil {
 			return refused, err
 		}
 	}
 	return nil, nil
+}
+
+// steps are those of a stage that look at the message.
+func (r *run) steps(st *stage) []step {
+	if !r.anything {
+		return st.steps
+	}
+	return slices.DeleteFunc(slices.Clone(st.steps), func(s step) bool { return !s.kind.Texts })
 }
 
 // ask runs a step's processor within its deadline.

@@ -32,6 +32,10 @@ const MetadataKey = "x-attache-chain"
 // options say nothing.
 const DefaultHeldBudget = 1 << 30
 
+// DefaultCollectTimeout is how long a streamed answer may be collected, if the
+// options say nothing.
+const DefaultCollectTimeout = 5 * time.Minute
+
 // Options are the settings of a [Server]. The zero value is ready to use.
 type Options struct {
 	// Log gets decisions at level debug, failures of processors at warn and
@@ -49,7 +53,8 @@ type Options struct {
 	StepTimeout time.Duration
 	// CollectTimeout is the time that a streamed answer may take from its headers
 	// to its end where a step has to see the whole of it; then it is refused with
-	// 504. Default 5 minutes.
+	// 504. The timeout of a route, if there is one, counts in its place. Default
+	// [DefaultCollectTimeout].
 	CollectTimeout time.Duration
 	// MaxStreams bounds the requests that are in hand at a time; one more is
 	// answered by Envoy's failure mode. Default: no bound.
@@ -113,7 +118,7 @@ func NewServer(o Options) *Server {
 		maxBodyElse: o.MaxBody,
 		stepTimeout: o.StepTimeout,
 
-		collectTimeout: cmp.Or(o.CollectTimeout, 5*time.Minute),
+		collectTimeout: cmp.Or(o.CollectTimeout, DefaultCollectTimeout),
 		decided:        o.Decided,
 		assumed:        o.AssumeBodyMode,
 	}

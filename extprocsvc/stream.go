@@ -76,6 +76,7 @@ type stream struct {
 	body, result held       // of the request, of the response
 	live         *streaming // of a response that is a stream of events
 	collecting   collecting // of one that has to be complete first
+	anything     anything   // of one that is no answer of a model
 	doc, done    llm.Doc
 	out          []byte // room for edited bodies
 	fields, wire []byte // room for metadata
@@ -586,9 +587,6 @@ func (s *stream) guarded(g *guard) (refused *refusal, err error) {
 	if refused != nil || err != nil || len(g.replies) == 0 {
 		return refused, err
 	}
-	if s.doc.Streams() && !g.enabled {
-		return nil, nil // as agentgateway has it; the file was warned of
-	}
 	s.guard = g
 	return nil, nil
 }
@@ -659,10 +657,14 @@ func (s *stream) misconfigured(what string) (done bool, err error) {
 // complain tells operators, once, how the filter is set up.
 func (s *stream) complain(what string) {
 	if s.chain.warned.CompareAndSwap(false, true) {
+		becomes, modes := "are refused with 500", "FULL_DUPLEX_STREAMED or BUFFERED"
+		if s.record.Unheard {
+			becomes, modes = "are not decided about", "STREAMED"
+		}
 		s.server.log.LogAttrs(context.Background(), slog.LevelError,
-			"the ext_proc filter does not show us what the chain must read; requests are refused with 500",
+			"the ext_proc filter does not show us what the chain must read; requests "+becomes,
 			slog.String("chain", s.chain.ref), slog.String("filter", what),
-			slog.String("needed", "header modes SEND and body modes FULL_DUPLEX_STREAMED or BUFFERED, of requests, and of responses where the profile has response stages"))
+			slog.String("needed", "header modes SEND and body modes "+modes+", of requests, and of responses where the profile has response stages"))
 	}
 }
 

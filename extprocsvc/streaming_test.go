@@ -276,9 +276,20 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	}
 	s := start(t, masks.Build, extprocsvc.Options{}, guarded("", one, maskP))
 	f := readsResponse(s.ref(0))["full duplex"]
-	for _, m := range []extproctest.Message{answer("200", "application/json", completion), answer("429", "text/event-stream", chat("123-45-6789"))} {
-		if out, err := f.Do(t.Context(), s.client, extproctest.Post(ask), m); err != nil || out.Client == nil || out.Client.Body() != m.Body() {
-			t.Errorf("got %v %v, want %s", out, err, m.Body())
+	m := answer("200", "application/json", completion)
+	if out, err := f.Do(t.Context(), s.client, extproctest.Post(ask), m); err != nil || out.Client == nil || out.Client.Body() != m.Body() {
+		t.Errorf("got %v %v, want %s", out, err, m.Body())
+	}
+	// What is no stream of events, whatever it says it is, does not pass.
+	lie := answer("200", "text/event-stream", `{"choices":[{"index":0,"message":{"content":"123-45-\u0036789"}}]}`)
+	broken := `data: {"error":{"message":"` + unread + `","type":"server_error","param":null,"code":"unreadable_response"}}` + "\n\n"
+	if out, err := f.Do(t.Context(), s.client, extproctest.Post(ask), lie); err != nil || out.Client == nil || out.Client.Body() != broken {
+		t.Errorf("got %v %v, want %s", out, err, broken)
+	}
+	for _, media := range []string{"application/json", "application/x-ndjson", "application/jsonl", "multipart/byteranges; boundary=x", "text/plain", "application/vnd.amazon.eventstream", "text/event-stream, text/plain"} {
+		want := failure(502, unread, "unreadable_response")
+		if out, err := f.Do(t.Context(), s.client, extproctest.Post(ask), answer("206", media, chat("123-45-6789"))); err != nil || out.String() != want {
+			t.Errorf("%s: got %v %v, want %s", media, out, err, want)
 		}
 	}
 	if out, err := f.Do(t.Context(), s.client, extproctest.Post(`{"messages":[]}`), sse(100, chat("a 123-45-6789"), chatEnd)); err != nil || out.Client.Body() != chat("a <SSN>")+chatEnd {

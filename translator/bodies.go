@@ -1,6 +1,8 @@
 package translator
 
 import (
+	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
 	"github.com/attache-dev/attache/config"
 )
 
@@ -17,6 +19,8 @@ type bodies struct{ request, response passage }
 type passage struct {
 	// streams tells that a filter sends the body on in full duplex.
 	streams bool
+	// buffers tells that a filter has Envoy hold the body.
+	buffers bool
 	// blind is the place of a policy that holds up headers, and is shown no body;
 	// empty for none.
 	blind string
@@ -27,6 +31,8 @@ func shows(s config.Shown, path string) (p passage) {
 	switch {
 	case s.Body == config.BodyFullDuplex:
 		p.streams = true
+	case s.Body == config.BodyBuffered, s.Body == config.BodyPartial:
+		p.buffers = true
 	case s.Body == config.BodyNone && !s.SkipHeaders:
 		p.blind = path
 	}
@@ -38,8 +44,19 @@ func (p passage) then(q passage) passage {
 	if q.blind == "" {
 		q.blind = p.blind
 	}
-	return passage{p.streams || q.streams, q.blind}
+	return passage{p.streams || q.streams, p.buffers || q.buffers, q.blind}
 }
+
+// passes is the passage through a filter of ours.
+func passes(mode extprocfilterv3.ProcessingMode_BodySendMode) passage {
+	return passage{
+		streams: mode == extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED,
+		buffers: mode == extprocfilterv3.ProcessingMode_BUFFERED,
+	}
+}
+
+// held tells that Envoy has to hold whole bodies, of requests or responses.
+func (b bodies) held() bool { return b.request.buffers || b.response.buffers }
 
 // unseen reports a policy behind one that streams the body past it: requests pass
 // the gateway phase first, responses the route's.

@@ -23,8 +23,9 @@ import (
 // metadata. A word belongs to one backend of one route, so the service cannot
 // confuse two routes either, and a word that nothing matches is refused.
 
-// choices are the routes to the backends of a route whose chain chooses.
-func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) []*routev3.Route {
+// choices are the routes to the backends of a route whose chain chooses. held is for
+// keepBody.
+func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain, held bool) []*routev3.Route {
 	var routes []*routev3.Route
 	match, same := onePrefix(r)
 	if !same && r.Rewrite != nil && r.Rewrite.NewPath.Kind == config.RewritePrefix {
@@ -47,6 +48,7 @@ func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain) [
 			})}
 			v.set(e)
 			shape(e, r, match)
+			t.keepBody(e, &r.Filters, held)
 			routes = append(routes, e)
 		}
 	}

@@ -79,14 +79,11 @@ func (t *translation) extProcs(x extProcs) (policies []policy) {
 	if own := x.own; own != nil {
 		mode := ownMode(own, streamed)
 		policies = append(policies, policy{
-			name:  x.ownName,
-			key:   fmt.Sprintf("own %s %v %v %v %v %v %v", x.chain, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues, streamed),
-			build: func() protoMessage { return t.ownExtProc(x.ownName, x.chain, own, mode, x.continues) },
-			own:   true,
-			bodies: bodies{
-				request:  passage{streams: mode.RequestBodyMode == extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED},
-				response: passage{streams: mode.ResponseBodyMode == extprocfilterv3.ProcessingMode_FULL_DUPLEX_STREAMED},
-			},
+			name:   x.ownName,
+			key:    fmt.Sprintf("own %s %v %v %v %v %v %v", x.chain, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues, streamed),
+			build:  func() protoMessage { return t.ownExtProc(x.ownName, x.chain, own, mode, x.continues) },
+			own:    true,
+			bodies: bodies{passes(mode.RequestBodyMode), passes(mode.ResponseBodyMode)},
 		})
 	}
 	return policies

@@ -59,6 +59,20 @@ func TestProcessingOptionsInEnvoy(t *testing.T) {
 			}
 		}
 	}
+	// What Envoy holds may be longer than the window of a client's stream.
+	long := strings.Repeat("x", 1<<20)
+	for _, http2 := range []bool{false, true} {
+		resp, err := clientOf(http2).Post(fmt.Sprintf("http://127.0.0.1:%d/1-1-failClosed", b.port), "", strings.NewReader(long))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || err != nil || !strings.HasSuffix(string(text), "body="+long+"+rt+rt") {
+			t.Errorf("1 MiB, HTTP/2 %v: %d, %v, %.100s", http2, resp.StatusCode, err, text)
+		}
+	}
+	rt.forget()
 	rt.stop()
 	for i, in := range directions {
 		for j, out := range directions {

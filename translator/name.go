@@ -47,6 +47,20 @@ const ChainMetadata = "x-attache-chain"
 // extProcCluster is our own ext_proc service.
 const extProcCluster = "attache/ext_proc"
 
+// listedExtProcCluster is the same where the cluster itself knows its replicas:
+// another list is another cluster.
+func listedExtProcCluster(targets []config.Target, tls bool) string {
+	var list []string
+	for _, t := range targets {
+		list = append(list, address(t))
+	}
+	name := extProcCluster
+	if tls {
+		name += "|tls"
+	}
+	return name + "|" + shortHash([]byte(strings.Join(list, ",")))
+}
+
 // extProcEndpoints are where it is.
 const extProcEndpoints = extProcCluster + "/endpoints"
 

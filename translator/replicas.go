@@ -23,9 +23,10 @@ const (
 )
 
 // ownCluster adds the cluster of our service and returns its name. Its replicas
-// are in the order of their addresses, so that all make the same of a file. Where
-// they are comes by EDS, for a cluster that is edited resets what is in our service;
-// names cannot, and stand in the cluster, as they do where Envoy asks somebody else.
+// are in the order of their addresses, so that all make the same of a file. A cluster
+// that is edited resets what is in our service, so where they are comes by EDS. Names
+// cannot, and stand in the cluster, as does with TLS whom to expect; then another list
+// is another cluster.
 func (t *translation) ownCluster() string {
 	targets := append([]config.Target{t.opts.ExtProc}, t.opts.Replicas...)
 	slices.SortFunc(targets, func(a, b config.Target) int {
@@ -33,7 +34,11 @@ func (t *translation) ownCluster() string {
 	})
 	targets = slices.Compact(targets)
 	first := targets[max(slices.IndexFunc(targets, isName), 0)] // tells whether DNS is asked
-	name := t.extProcCluster(extProcCluster, first, nil, "")
+	name := extProcCluster
+	if !t.elsewhere && (t.opts.ServiceTLS || isName(first)) {
+		name = listedExtProcCluster(targets, t.opts.ServiceTLS)
+	}
+	t.extProcCluster(name, first, nil, "")
 	c := t.clusters[name]
 	if t.opts.ServiceTLS {
 		c.TransportSocket = serviceTLS(targets)

@@ -7,17 +7,20 @@ import (
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-dev/attache/config"
 )
 
 // TestReplicas: whatever order a replica has its own and the others' addresses in,
 // it makes the same of a file. There is something to retry with where there may be
-// another replica.
+// another replica. What an edit would change in the cluster is in its name.
 func TestReplicas(t *testing.T) {
 	one, two := config.Target{Host: "10.0.0.1", Port: 1}, config.Target{Host: "10.0.0.2", Port: 1}
 	name := config.Target{Host: "attache.default.svc", Port: 1}
+	made := map[string]*clusterv3.Cluster{}
 	for _, test := range []struct {
+		tls    bool
 		own    config.Target
 		others []config.Target
 		want   string
@@ -25,16 +28,25 @@ func TestReplicas(t *testing.T) {
 		{own: one, want: "EDS 10.0.0.1 false"},
 		{own: one, others: []config.Target{two, one}, want: "EDS 10.0.0.1 10.0.0.2 true"},
 		{own: two, others: []config.Target{one}, want: "EDS 10.0.0.1 10.0.0.2 true"},
+		{tls: true, own: one, want: "EDS 10.0.0.1 false"},
+		{tls: true, own: two, others: []config.Target{one}, want: "EDS 10.0.0.1 10.0.0.2 true"},
 		{own: name, want: "STRICT_DNS attache.default.svc true"},
 		{own: one, others: []config.Target{name}, want: "STRICT_DNS 10.0.0.1 attache.default.svc true"},
+		{own: two, others: []config.Target{name}, want: "STRICT_DNS 10.0.0.2 attache.default.svc true"},
+		{tls: true, own: two, others: []config.Target{name}, want: "STRICT_DNS 10.0.0.2 attache.default.svc true"},
 	} {
 		tr := &translation{
 			cfg:      &config.Config{},
-			opts:     Options{ExtProc: test.own, Replicas: test.others},
+			opts:     Options{ExtProc: test.own, Replicas: test.others, ServiceTLS: test.tls},
 			out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}},
 			clusters: map[string]*clusterv3.Cluster{},
 		}
-		c := tr.clusters[tr.ownCluster()]
+		name := tr.ownCluster()
+		c := tr.clusters[name]
+		if before := made[name]; before != nil && !proto.Equal(before, c) {
+			t.Errorf("%v and %v: the cluster %s is %v, and was %v", test.own, test.others, name, c, before)
+		}
+		made[name] = c
 		words := []string{c.GetType().String()}
 		where := c.LoadAssignment
 		if c.GetType() == clusterv3.Cluster_EDS {

@@ -51,9 +51,14 @@ func retryPolicy(f *config.Filters, b *config.Backend) *routev3.RetryPolicy {
 	return p
 }
 
-// keepBody bounds how much of a request is kept to be sent again.
-func keepBody(e *routev3.Route, f *config.Filters) {
-	if f.Retry != nil && e.GetRoute() != nil {
+// keepBody bounds how much of a request is kept to be sent again, and lets filters
+// that have Envoy hold bodies have them whole: for a client that speaks HTTP/2 its
+// own limit is the window of a stream.
+func (t *translation) keepBody(e *routev3.Route, f *config.Filters, held bool) {
+	switch {
+	case held:
+		e.RequestBodyBufferLimit = wrapperspb.UInt64(uint64(t.opts.MaxBody))
+	case f.Retry != nil && e.GetRoute() != nil:
 		e.RequestBodyBufferLimit = wrapperspb.UInt64(maxRetriedBody)
 	}
 }

@@ -196,10 +196,11 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		t.out.RoutePlaces[name] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
+		held := gateway.bodies.held() || policies.bodies.held()
 		action, metadata := t.action(r, own.chooses(), own != nil && own.FailOpen), routeMetadata(own)
 		var chosen []*routev3.Route
 		if own.chooses() {
-			chosen = t.choices(l, r, own)
+			chosen = t.choices(l, r, own, held)
 		}
 		share := uint32(0)
 		if r.DirectResponse == nil && (!own.chooses() || own.FailOpen) {
@@ -214,6 +215,7 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 				bare := &routev3.Route{Name: name, Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
+				t.keepBody(bare, &r.Filters, held)
 				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: &routeWithPolicies{bare: bare, policies: policies, chosen: chosen}}
 				for _, h := range hostnames {
 					if share > 0 {
@@ -450,7 +452,6 @@ func shape(e *routev3.Route, r *config.Route, m *config.Match) {
 		redirect(e, r.Redirect, m)
 	}
 	rewritePrefix(e, r, m)
-	keepBody(e, &r.Filters)
 }
 
 // forward sends requests of a route on, to where to says, with the paths of a

@@ -51,6 +51,8 @@ type entry struct {
 	// acked is the version that the Envoy has acknowledged last and still
 	// has, or empty.
 	acked string
+	// came is the version that the Envoy had when it connected, or empty.
+	came string
 	// nonce is the response that it has not answered yet, or 0.
 	nonce uint64
 	// warms is the response with a cluster for which these addresses were made due.
@@ -144,7 +146,7 @@ func (s *session) subscribe(k kind, req *discoveryv3.DeltaDiscoveryRequest) {
 	for name, version := range req.GetInitialResourceVersions() {
 		if t.wildcard || t.entries[name] != nil {
 			e := t.entry(name)
-			e.told, e.acked, e.due = version, version, false
+			e.told, e.acked, e.came, e.due = version, version, version, false
 			e.held = true // if it is gone, nobody knows
 		}
 	}

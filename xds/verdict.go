@@ -2,6 +2,7 @@ package xds
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,7 +39,8 @@ type Verdict struct {
 //   - That a listener cannot bind its address says something about a machine and
 //     nothing about the configuration.
 //   - An Envoy that refuses what all others have accepted, because it is older,
-//     does not decide about later versions of the same resource.
+//     does not decide about what comes later, as long as there are others. What an
+//     Envoy has when it connects was accepted before this process began.
 func (s *Server) Judge() Verdict {
 	s.mu.Lock()
 	snap, good, published, look := s.snapshot, s.final, s.publishedAt, s.look
@@ -51,9 +53,7 @@ func (s *Server) Judge() Verdict {
 
 	var v Verdict
 	if look {
-		for _, st := range streams {
-			v.Refused = append(v.Refused, st.vetoes(snap, good)...)
-		}
+		v.Refused = refusals(streams, snap, good)
 	}
 	if len(v.Refused) > 0 {
 		s.mu.Lock()
@@ -109,8 +109,62 @@ func (s *Server) accept(snap *Snapshot, now bool) Verdict {
 // it has joined.
 func (s *Server) ExpectOne() { s.joinLimit = 0 }
 
-// vetoes are the refusals for which the snapshot has to go.
-func (st *stream) vetoes(snap, good *Snapshot) (list []Nack) {
+// refusals are those for which the snapshot has to go: of the Envoys that have what
+// was accepted, and of the others only where there is none of these.
+func refusals(streams []*stream, snap, good *Snapshot) (list []Nack) {
+	for _, st := range streams {
+		vetoes, _ := st.vetoes(snap, good)
+		for _, n := range vetoes {
+			if slices.ContainsFunc(streams, func(other *stream) bool { return other.cameWith(n) }) {
+				st.dissent(n)
+			}
+		}
+	}
+	var dissenting []Nack
+	agreed := false
+	for _, st := range streams {
+		vetoes, dissents := st.vetoes(snap, good)
+		if dissents {
+			dissenting = append(dissenting, vetoes...)
+			continue
+		}
+		agreed, list = agreed || st.known(), append(list, vetoes...)
+	}
+	if !agreed {
+		return dissenting
+	}
+	return list
+}
+
+// cameWith tells whether the Envoy had what was refused when it connected.
+func (st *stream) cameWith(n Nack) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	k, _ := kindOf(n.Type)
+	e := st.session.types[k].entries[n.Resource]
+	return e != nil && e.came == n.Version
+}
+
+// dissent notes that what the Envoy has refused was accepted before.
+func (st *stream) dissent(n Nack) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	k, _ := kindOf(n.Type)
+	if e := st.session.types[k].entries[n.Resource]; e != nil {
+		e.dissents = true
+	}
+}
+
+// known tells whether the Envoy has told who it is.
+func (st *stream) known() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.identified
+}
+
+// vetoes are the refusals of an Envoy of what is not accepted yet, and whether it
+// refuses something that is.
+func (st *stream) vetoes(snap, good *Snapshot) (list []Nack, dissents bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for k := range kinds {
@@ -124,7 +178,19 @@ func (st *stream) vetoes(snap, good *Snapshot) (list []Nack) {
 		}
 	}
 	sortNacks(list)
-	return list
+	return list, st.session.dissents()
+}
+
+// dissents tells whether the Envoy refuses something that was accepted.
+func (s *session) dissents() bool {
+	for k := range kinds {
+		for _, e := range s.types[k].entries {
+			if e.dissents {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // settled tells whether the Envoy has answered everything in the snapshot, and
@@ -143,7 +209,8 @@ func (s *session) settled(snap *Snapshot) (settled, whole bool) {
 	if len(s.responses) > 0 || !s.types[clusters].started || !s.types[listeners].started {
 		return false, false
 	}
-	whole, closed := true, false
+	dissents := s.dissents()
+	whole, closed := !dissents, false
 	for k := range kinds {
 		t, answered := &s.types[k], 0
 		for name, e := range t.entries {
@@ -154,10 +221,9 @@ func (s *session) settled(snap *Snapshot) (settled, whole bool) {
 			answered++
 			switch {
 			case e.has(item):
-			case e.nonce != 0 || e.nack == nil || e.nack.Version != item.Version || e.nack.Content && !e.dissents:
+			case e.nonce != 0 || e.nack == nil || e.nack.Version != item.Version || e.nack.Content && !dissents:
 				return false, false
 			default:
-				whole = whole && !e.dissents
 				closed = closed || k == listeners // then nobody asks for its routes
 			}
 		}

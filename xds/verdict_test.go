@@ -152,6 +152,72 @@ func TestJudgeADissenter(t *testing.T) {
 	old.judged("refused", refused)
 }
 
+// Nor does it decide about what it was never sent before, unless it is alone.
+func TestJudgeADissenterAboutTheNew(t *testing.T) {
+	s := newServer()
+	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
+	addr := serve(t, s)
+	one := dial(t, s, addr, "one")
+	one.boot("r")
+	one.judged("accepted", accepted)
+	old := dial(t, s, addr, "old")
+	old.boot()
+	old.subscribe(routes, "r")
+	old.nack(old.expect("route configuration +r")[0], "unknown type")
+	old.reach("refused", func(st Status) bool { return len(st.Refused()) == 1 })
+
+	s.Publish(snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a")))
+	old.nack(old.expect("cluster +b")[0], "unknown type")
+	old.reach("refused twice", func(st Status) bool { return len(st.Refused()) == 2 })
+	if v := s.Judge(); v.Accepted || refused(v) {
+		t.Errorf("before the other has answered: %+v", v)
+	}
+	one.take("cluster +b")
+	one.judged("accepted", accepted)
+
+	one.close()
+	old.reach("alone", func(st Status) bool { return len(st.Nodes) == 1 })
+	s.Publish(snapshot(t, cluster("a", 1), cluster("b", 1), cluster("c", 1), listener("l", "r"), table("r", "a")))
+	old.nack(old.expect("cluster +c")[0], "no")
+	old.judged("refused", refused)
+}
+
+// After a restart of the control plane as well: what another Envoy comes with was
+// accepted before.
+func TestJudgeADissenterAfterARestart(t *testing.T) {
+	snap := snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a"))
+	s := newServer()
+	s.Publish(snap)
+	addr := serve(t, s)
+	old := dial(t, s, addr, "old")
+	old.boot()
+	old.subscribe(routes, "r")
+	old.nack(old.expect("route configuration +r")[0], "unknown type")
+	old.judged("refused, as long as there is no other", refused)
+
+	one := dial(t, s, addr, "one")
+	for _, k := range []kind{clusters, listeners, routes} {
+		versions := map[string]string{}
+		for _, name := range snap.names[k] {
+			versions[name] = snap.find(k, name).Version
+		}
+		req := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURLs[k], InitialResourceVersions: versions}
+		if k == routes {
+			req.ResourceNamesSubscribe = []string{"r"}
+		}
+		one.send(req)
+		if k != routes {
+			one.take(k.String())
+		}
+	}
+	one.judged("accepted", accepted)
+
+	s.Publish(snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a")))
+	old.nack(old.expect("cluster +b")[0], "unknown type")
+	one.take("cluster +b")
+	one.judged("accepted", accepted)
+}
+
 // A port that is taken is no mistake in the configuration.
 func TestJudgeAListenerThatCannotBind(t *testing.T) {
 	s := newServer()

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/attache-dev/attache/config"
+	"github.com/attache-dev/attache/envoy"
 )
 
 // Where the two gRPC services listen unless told otherwise.
@@ -25,6 +26,9 @@ func listen(addr string, mode fs.FileMode) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
 		return net.Listen("tcp", addr)
+	}
+	if len(path) > envoy.MaxSocketPath { // the system says no more than that it is invalid
+		return nil, fmt.Errorf("the path %s has %d bytes, a socket may have %d", path, len(path), envoy.MaxSocketPath)
 	}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) && abandoned(path) {

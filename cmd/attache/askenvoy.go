@@ -47,6 +47,9 @@ func asking(ctx context.Context, b envoy.Binary, log *slog.Logger) func(*built) 
 		err := askEnvoy(ctx, b, next)
 		var mistake *config.Error
 		if err != nil && !errors.As(err, &mistake) {
+			if errors.Is(err, context.Canceled) { // we are about to end
+				return nil
+			}
 			log.Warn("Envoy cannot be asked about an edit before it gets it", "error", err)
 			return nil
 		}

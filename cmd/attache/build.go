@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"hash"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/attache-dev/attache/config"
@@ -41,6 +37,8 @@ type source struct {
 	// alone is set where Envoy is configured by somebody else: then there are
 	// chains for profiles, and no resources. It is the default profile.
 	alone *string
+	// followed is set in a process that reads the file again at each edit.
+	followed bool
 	// before is what the same settings have made of an earlier text, and may be nil.
 	// What has not changed of it is not made again.
 	before *built
@@ -49,7 +47,11 @@ type source struct {
 // build reads the file and makes everything of it. Whatever can be wrong with a
 // file is found here; the error is nil or a list of *[config.Error].
 func (s *source) build(co config.Options, to translator.Options) (*built, error) {
-	src, err := readFile(s.path)
+	read := readFile
+	if s.followed {
+		read = readRegular
+	}
+	src, err := read(s.path)
 	if err != nil {
 		return nil, &config.Error{File: s.path, Kind: config.Reference, Msg: "cannot be read: " + reason(err)}
 	}
@@ -59,6 +61,10 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 			s.named = b.named
 			return b, nil
 		}
+		if cutShort(b.text, src) {
+			return nil, &config.Error{File: s.path, Line: bytes.Count(src, []byte("\n")) + 1, Column: 1, Kind: config.Syntax,
+				Msg: "the file ends in the middle of a line that it had; expected the rest of it, or a line break if that is all"}
+		}
 		co.Previous, checked = b.config, b.snapshot
 		s.before = nil // what is made keeps s, to read files, and need not keep that
 	}
@@ -66,7 +72,7 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	sum.Write(src)
 	co.ReadFile = func(name string) ([]byte, error) {
 		s.named = append(s.named, name)
-		content, err := os.ReadFile(name)
+		content, err := readRegular(name)
 		sum.Write(content)
 		return content, err
 	}
@@ -103,12 +109,33 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	return b, nil
 }
 
+// cutShort tells whether a text looks like one that has not been written to its end,
+// since the disk is full or the network slow: it stops in a line of the text before,
+// which did end with a line break. Half of a file can be a good one. Blanks behind
+// the last line break are what some editors leave.
+func cutShort(before, now []byte) bool {
+	lineBreak := []byte("\n")
+	if !bytes.HasSuffix(before, lineBreak) || bytes.HasSuffix(now, lineBreak) {
+		return false
+	}
+	last := now[bytes.LastIndexByte(now, '\n')+1:]
+	if len(bytes.TrimSpace(last)) == 0 {
+		return false
+	}
+	for line := range bytes.Lines(before) {
+		if len(line) > len(last)+len(lineBreak) && bytes.HasPrefix(line, last) {
+			return true
+		}
+	}
+	return false
+}
+
 // digest is that of a text and the files that it names, as they are now.
 func digest(text []byte, named []string) string {
 	sum := sha256.New()
 	sum.Write(text)
 	for _, name := range named {
-		content, _ := os.ReadFile(name)
+		content, _ := readRegular(name)
 		sum.Write(content)
 	}
 	return shorten(sum)
@@ -126,29 +153,4 @@ func chainOf(c *extprocsvc.Chain) *translator.Chain {
 		t.Choice = c.Choice
 	}
 	return t
-}
-
-// readFile reads no more of a file than config would take.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var text bytes.Buffer
-	if info, err := f.Stat(); err == nil { // what grows is copied again and again
-		text.Grow(int(min(info.Size(), config.MaxFileBytes)) + bytes.MinRead)
-	}
-	_, err = text.ReadFrom(io.LimitReader(f, config.MaxFileBytes+1))
-	return text.Bytes(), err
-}
-
-// reason is an error of the file system without the path, which the message
-// has already.
-func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err.Error()
-	}
-	return err.Error()
 }

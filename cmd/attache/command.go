@@ -54,6 +54,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	switch word := args[0]; {
+	case word == "help" && len(args) == 2:
+		return command(ctx, []string{args[1], "-h"}, stdout, stderr)
 	case word == "help" || word == "-h" || word == "--help":
 		usage(stdout)
 		return exitGood
@@ -88,12 +90,13 @@ func usage(w io.Writer) {
 
 // flags returns a flag set that reports in our voice. Its usage line is
 // "attache NAME" and the rest.
-func flags(name, rest string, stderr io.Writer) *flag.FlagSet {
+func flags(name, rest string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // parse reports
 	fs.Usage = func() {
 		out := fs.Output()
-		fmt.Fprintf(out, "usage: attache %s %s\n\n", name, rest)
+		fmt.Fprintln(out, strings.TrimSpace("usage: attache "+name+" "+rest))
+		fmt.Fprintln(out)
 		fs.PrintDefaults()
 	}
 	return fs
@@ -113,6 +116,18 @@ func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int,
 		return exitUsage, false
 	}
 	return exitGood, true
+}
+
+// parseAll is parse for a command that takes flags and nothing else.
+func parseAll(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ok bool) {
+	if code, ok = parse(fs, args, stdout, stderr); !ok || fs.NArg() == 0 {
+		return code, ok
+	}
+	err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	if fs.Lookup("f") != nil {
+		err = fmt.Errorf("%w; the file is given by -f", err)
+	}
+	return fail(stderr, exitUsage, err), false
 }
 
 // fail reports what went wrong and returns the exit code for it. A hint may

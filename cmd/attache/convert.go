@@ -11,7 +11,7 @@ import (
 
 func convertCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	var files fileList
-	fs := flags("convert", "[-f] FILE", stderr)
+	fs := flags("convert", "[-f] FILE")
 	fs.Var(&files, "f", "the configuration `FILE`, an aigw.yaml")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {
 		return code

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,6 +64,38 @@ func TestArrows(t *testing.T) {
 				t.Errorf("%s reaches %s, but %s", tc.pkg, dep, tc.why)
 			}
 		}
+	}
+}
+
+// TestRooms: the README's picture has every package, and no others.
+func TestRooms(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(readme), "\n| Room |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	unused := map[string]bool{}
+	for line := range strings.Lines(table) {
+		if room, ok := strings.CutPrefix(line, "| `"); ok {
+			room, _, _ = strings.Cut(room, "`")
+			unused[room] = true
+		}
+	}
+	rooms := slices.Collect(maps.Keys(unused))
+	for _, pkg := range goList(t, "./../../...") {
+		pkg = strings.TrimPrefix(pkg, module+"/")
+		i := slices.IndexFunc(rooms, func(room string) bool {
+			return pkg == strings.TrimSuffix(room, "/*") || strings.HasPrefix(pkg, strings.TrimSuffix(room, "*")) && strings.HasSuffix(room, "/*")
+		})
+		if i < 0 {
+			t.Errorf("the README has no room %s", pkg)
+			continue
+		}
+		delete(unused, rooms[i])
+	}
+	for room := range unused {
+		t.Errorf("the README's room %s is not there", room)
 	}
 }
 

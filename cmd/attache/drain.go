@@ -12,15 +12,12 @@ import (
 // drainCommand stands beside an Envoy that is ended by somebody else, after us:
 // it waits until it is asked to end, and ends when that Envoy may.
 func drainCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("drain", "[flags]", stderr)
+	fs := flags("drain", "[flags]")
 	addr := fs.String("envoy-admin", "127.0.0.1:9901", "where Envoy's own admin interface listens, an `ADDR`")
 	settle := fs.Duration("settle", 10*time.Second, "how long new connections may still come, a `DURATION`: until every load balancer knows")
 	limit := fs.Duration("limit", 5*time.Minute, "how long open connections are waited for, a `DURATION`")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
-	}
-	if fs.NArg() > 0 {
-		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
 	}
 	admin, err := envoy.NewAdmin(*addr)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // explainCommand prints one decision of a running process, found by the ID in
 // the response header x-attache-id, or the latest ones without an ID.
 func explainCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("explain", "[flags] [ID]", stderr)
+	fs := flags("explain", "[flags] [ID]")
 	admin := fs.String("admin", "", "the admin `ADDR` of the running process; default $ADMIN_ADDR, then localhost:15000")
 	asJSON := fs.Bool("json", false, "print everything, as JSON")
 	id := ""

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	extprocfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -20,7 +19,6 @@ import (
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/config/watch"
 	"github.com/attache-dev/attache/extprocsvc"
-	"github.com/attache-dev/attache/xds"
 )
 
 // aloneFlags are those of the ext_proc service alone.
@@ -35,9 +33,9 @@ type aloneFlags struct {
 
 func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := &aloneFlags{}
-	fs := flags("extproc", "-f FILE [flags]", stderr)
+	fs := flags("extproc", "-f FILE [flags]")
 	fs.StringVar(&f.file, "f", "attache.yaml", "the configuration `FILE`, of which profiles and processors count; it needs no binds")
-	fs.StringVar(&f.file, "file", "attache.yaml", "the same as -f")
+	fs.StringVar(&f.file, "file", "attache.yaml", "the same `FILE`")
 	fs.StringVar(&f.profile, "profile", "", "the profile of streams that name none, a `NAME`; default the only one of the file")
 	fs.StringVar(&f.printFilter, "print-filter", "", "print what to paste there instead, and end: "+alternatives(homeNames())+", a `HOME`")
 	fs.StringVar(&f.extProc, "extproc", defaultExtProcAddr, "where the ext_proc service listens, an `ADDR`: host:port or unix:/path")
@@ -53,11 +51,8 @@ func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	fs.StringVar(&f.logFormat, "log-format", "", "text or json; default config.logging.format, or text")
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last good configuration for a restart")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
-	}
-	if fs.NArg() > 0 {
-		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
 	}
 	if err := f.mistake(); err != nil {
 		return fail(stderr, exitUsage, err)
@@ -112,19 +107,15 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 
-	listener, err := listen(f.extProc, s.socketMode())
+	listener, err := s.listenExtProc()
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
+		return fail(s.stderr, exitFailure, err)
 	}
 	defer listener.Close()
-	s.app = newApp(f.file, s.log)
+	options := f.limits.options(s.log)
+	options.AssumeBodyMode = f.assumed
+	s.app = s.appAround(extprocsvc.NewServer(options)) // nobody joins its xDS
 	s.app.alone = &f.profile
-	s.app.tell = s.tell
-	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{
-		Log: s.log, MaxStreams: f.limits.maxStreams, HeldBudget: f.limits.maxHeld, AssumeBodyMode: f.assumed,
-	})
-	s.app.xds = xds.NewServer(s.log) // which nobody joins
-	s.app.keep = stateFile{dir: f.stateDir}
 	defer s.app.extproc.Close()
 	watcher, err := watch.New(s.log, watch.Options{})
 	if err != nil {
@@ -137,15 +128,15 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 		return exitConfig
 	}
 
-	options := s.app.extproc.ServerOptions()
+	serverOptions := s.app.extproc.ServerOptions()
 	var certificates *reloadedTLS
 	if f.tls.cert != "" {
 		if certificates, err = newReloadedTLS(f.tls, s.log); err != nil {
 			return fail(s.stderr, exitUsage, err)
 		}
-		options = append(options, grpc.Creds(credentials.NewTLS(certificates.config())))
+		serverOptions = append(serverOptions, grpc.Creds(credentials.NewTLS(certificates.config())))
 	}
-	server := grpc.NewServer(options...)
+	server := grpc.NewServer(serverOptions...)
 	s.app.extproc.Register(server)
 	healthy := health.NewServer()
 	healthy.SetServingStatus(extprocv3.ExternalProcessor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
@@ -156,17 +147,10 @@ func (s *services) runAlone(asked context.Context, f *aloneFlags) int {
 	}
 	s.addresses = append([]address{{"extproc", addressOf(listener)}}, s.addresses...)
 
-	var group sync.WaitGroup
-	goOrCancel := func(what string, f func() error) {
-		group.Go(func() {
-			if err := f(); err != nil {
-				cancel(fmt.Errorf("%s: %w", what, err))
-			}
-		})
-	}
-	goOrCancel("the ext_proc service ended", func() error { return server.Serve(listener) })
+	group := tasks{cancel: cancel}
+	group.must("the ext_proc service", func() error { return server.Serve(listener) })
 	for _, h := range httpServers {
-		goOrCancel("an HTTP server ended", h.serve)
+		group.must("an HTTP server", h.serve)
 	}
 	group.Go(func() { s.app.follow(ctx, watcher) })
 	if certificates != nil {

@@ -5,11 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
-// stateFile keeps the text of the last configuration that Envoy has acknowledged below --state, so
-// that a restart on a bad file can serve it. Without a directory it keeps
-// nothing.
+// stateFile keeps the text of the last configuration that Envoy has acknowledged
+// below --state, so that a restart on a bad file can serve it. Without a directory
+// it keeps nothing.
 type stateFile struct{ dir string }
 
 func (s stateFile) path() string { return filepath.Join(s.dir, "last-good.yaml") }
@@ -23,7 +24,8 @@ func (s stateFile) save(text []byte) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(s.dir, "last-good-*.tmp") // with mode 0600
+	s.sweep()
+	f, err := os.CreateTemp(s.dir, unfinished) // with mode 0600
 	if err != nil {
 		return err
 	}
@@ -36,6 +38,20 @@ func (s stateFile) save(text []byte) error {
 		os.Remove(f.Name())
 	}
 	return err
+}
+
+// unfinished is what a text is called while it is written. A process that is killed
+// then leaves it, and nobody else writes for so long.
+const unfinished, unfinishedAfter = "last-good-*.tmp", time.Minute
+
+// sweep removes what was left.
+func (s stateFile) sweep() {
+	left, _ := filepath.Glob(filepath.Join(s.dir, unfinished))
+	for _, path := range left {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > unfinishedAfter {
+			os.Remove(path)
+		}
+	}
 }
 
 // exists tells whether there is something to fall back on.

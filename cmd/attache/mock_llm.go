@@ -19,19 +19,19 @@ import (
 // mockLLM runs a model that knows nothing but what it was asked: an upstream
 // for demos and tests.
 func mockLLM(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("mock-llm", "[flags]", stderr)
+	fs := flags("mock-llm", "[flags]")
 	addr := fs.String("addr", "127.0.0.1:8080", "where to listen, `HOST:PORT`; port 0 takes a free one")
-	delay := fs.Duration("delay", 0, "how long to wait before each event of a stream")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	delay := fs.Duration("delay", 0, "how long to wait before each event of a stream, a `DURATION`")
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
 	}
-	if fs.NArg() > 0 || *delay < 0 {
-		return fail(stderr, exitUsage, errors.New("mock-llm takes no arguments and no negative delay"))
+	if *delay < 0 {
+		return fail(stderr, exitUsage, errors.New("--delay must not be negative"))
 	}
 
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
-		return fail(stderr, exitFailure, err)
+		return fail(stderr, exitFailure, fmt.Errorf("mock-llm cannot listen: %w\nhint: --addr names another address", err))
 	}
 	fmt.Fprintf(stderr, "attache: mock-llm listens on %s\n", listener.Addr())
 	server := &http.Server{

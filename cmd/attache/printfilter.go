@@ -56,6 +56,7 @@ type pasted struct {
 	service  config.Target
 	profiles []*config.Profile // those that its requests may have
 	several  bool              // the file has more than one
+	named    []*config.Route   // routes of the file, by whose names requests are told apart
 	chains   *extprocsvc.Chains
 	existing translator.Existing
 	filter   *extprocfilterv3.ExternalProcessor
@@ -83,6 +84,9 @@ func printFilter(f *aloneFlags, stdout, stderr io.Writer) int {
 		return exitConfig
 	}
 	p := newPasted(f, service, built)
+	if name := p.existing.Profile; !sendable(name) {
+		return fail(stderr, exitConfig, fmt.Errorf("profile %.40q: gRPC metadata cannot carry its name; expected at most %d bytes, without line breaks and other control characters", name, maxSent))
+	}
 	h := homes()[i]
 	node, err := h.print(p)
 	if err != nil {
@@ -109,6 +113,14 @@ func printFilter(f *aloneFlags, stdout, stderr io.Writer) int {
 	return exitGood
 }
 
+// maxSent is how long a value of initial_metadata may be for Envoy, in bytes.
+const maxSent = 16 << 10
+
+// sendable tells whether a name can be a value of gRPC metadata.
+func sendable(name string) bool {
+	return len(name) <= maxSent && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
 func newPasted(f *aloneFlags, service config.Target, b *built) *pasted {
 	p := &pasted{address: f.reachedAt(), service: service, chains: b.chains}
 	for _, profile := range b.config.Profiles {
@@ -130,6 +142,7 @@ func newPasted(f *aloneFlags, service config.Target, b *built) *pasted {
 			for _, r := range l.Routes {
 				if c := b.chains.ForRoute(r); c != nil {
 					e.Chains = append(e.Chains, chainOf(c))
+					p.named = append(p.named, r)
 				}
 			}
 		}
@@ -155,19 +168,32 @@ func (p *pasted) remarks() (remarks []string) {
 	return remarks
 }
 
-// withServices are the profiles that choose among services.
-func (p *pasted) withServices() (names []string) {
+// A choice is one that is made for requests, and what it is between.
+type choice struct {
+	by       string
+	chain    *extprocsvc.Chain
+	backends []*config.Backend
+}
+
+// choices are those of profiles among their services, and of routes among their
+// backends.
+func (p *pasted) choices() (all []choice) {
 	for _, profile := range p.profiles {
-		if len(profile.Services) > 0 {
-			names = append(names, profile.Name)
+		c := choice{by: "profile " + profile.Name, chain: p.chains.ForProfile(profile.Name)}
+		for _, s := range profile.Services {
+			c.backends = append(c.backends, &config.Backend{Name: s.Name})
 		}
+		all = append(all, c)
 	}
-	return names
+	for _, r := range p.named {
+		all = append(all, choice{"route " + r.Name, p.chains.ForRoute(r), r.Backends})
+	}
+	return slices.DeleteFunc(all, func(c choice) bool { return !c.chain.Chooses() })
 }
 
 func remarksOnPods(p *pasted) (remarks []string) {
-	if names := p.withServices(); len(names) > 0 {
-		remarks = append(remarks, fmt.Sprintf("profile %s chooses among services, by the dynamic metadata attache.backend; no route can match on it here, so its choice is recorded and nothing more", names[0]))
+	if all := p.choices(); len(all) > 0 {
+		remarks = append(remarks, fmt.Sprintf("%s chooses among services, by the dynamic metadata attache.backend; no route can match on it here, so its choice is recorded and nothing more", all[0].by))
 	}
 	if loopbackOnly(p.address) {
 		remarks = append(remarks, p.address+" is the pod itself; --extproc-as tells where the service is reached if it is elsewhere")
@@ -254,20 +280,20 @@ func pasteEnvoy(p *pasted) (*yaml.Node, error) {
 	return doc, nil
 }
 
-// routes are where the choices of profiles lead. Nothing but our service can make
-// a request match them.
+// routes are where choices lead. Nothing but our service can make a request match
+// them, whatever its path has become: with the prefix "/" one without a slash would
+// fall through.
 func (p *pasted) routes() *yaml.Node {
 	routes := list()
-	for _, profile := range p.profiles {
-		chain := p.chains.ForProfile(profile.Name)
-		for _, s := range profile.Services {
+	for _, c := range p.choices() {
+		for _, b := range c.backends {
 			routes.Content = append(routes.Content, mapping(
-				"match", mapping("prefix", "/", "dynamic_metadata", list(mapping(
+				"match", mapping("prefix", "", "dynamic_metadata", list(mapping(
 					"filter", translator.MetadataNamespace,
 					"path", list(mapping("key", translator.BackendKey)),
-					"value", mapping("string_match", mapping("exact", chain.Choice(&config.Backend{Name: s.Name}))),
+					"value", mapping("string_match", mapping("exact", c.chain.Choice(b))),
 				))),
-				"route", mapping("cluster", s.Name, "timeout", "0s"),
+				"route", mapping("cluster", b.Name, "timeout", "0s"),
 			))
 		}
 	}
@@ -446,8 +472,8 @@ func pasteAgentgateway(p *pasted) (*yaml.Node, error) {
 }
 
 func remarksOnAgentgateway(p *pasted) (remarks []string) {
-	if names := p.withServices(); len(names) > 0 {
-		remarks = append(remarks, fmt.Sprintf("profile %s chooses among services; agentgateway cannot route by its choice, which is recorded and nothing more", names[0]))
+	if all := p.choices(); len(all) > 0 {
+		remarks = append(remarks, fmt.Sprintf("%s chooses among services; agentgateway cannot route by its choice, which is recorded and nothing more", all[0].by))
 	}
 	return remarks
 }

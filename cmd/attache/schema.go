@@ -8,8 +8,8 @@ import (
 )
 
 func schemaCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("schema", "", stderr)
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	fs := flags("schema", "")
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
 	}
 	if _, err := stdout.Write(config.Schema()); err != nil {

@@ -4,9 +4,14 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/hashicorp/go-multierror"
 
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
@@ -131,7 +136,7 @@ const gcPercent = 25
 func (a *app) source() *source {
 	a.turn.Lock()
 	defer a.turn.Unlock()
-	return &source{path: a.path, alone: a.alone, before: cmp.Or(a.ahead, a.serving)}
+	return &source{path: a.path, alone: a.alone, followed: true, before: cmp.Or(a.ahead, a.serving)}
 }
 
 // install lets both services work by a configuration. It cannot fail. The chains
@@ -169,9 +174,9 @@ func (a *app) start() error {
 	if err == nil || !a.keep.exists() {
 		return err
 	}
-	kept, keptErr := a.build(&source{path: a.keep.path(), alone: a.alone})
+	kept, keptErr := a.build(&source{path: a.keep.path(), alone: a.alone, followed: true})
 	if keptErr != nil {
-		return err
+		return multierror.Append(err, keptErr)
 	}
 	a.turn.Lock()
 	defer a.turn.Unlock()
@@ -258,8 +263,14 @@ func (a *app) watched() []string {
 const portPause, maxPortPause = 200 * time.Millisecond, 5 * time.Second
 
 // follow applies every edit until ctx is done, and one that waits for a port when
-// the port is free.
+// the port is free. Two signals that would end everything, with what is in hand, do
+// not: SIGHUP has it look at once, as it has other servers, and SIGPIPE only says that
+// whoever reads the log has ended.
 func (a *app) follow(ctx context.Context, w watcher) {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	signal.Ignore(syscall.SIGPIPE)
 	pause := portPause
 	w.Set(a.watched())
 	for {
@@ -276,6 +287,8 @@ func (a *app) follow(ctx context.Context, w watcher) {
 		case <-w.Events():
 			pause = portPause
 			_ = a.apply() // reported, and kept in the state
+		case <-hangUp:
+			_ = a.apply()
 		case <-again:
 			pause = min(2*pause, maxPortPause)
 			if a.ports.missing(a.waiting) == nil {

@@ -8,13 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,9 +57,9 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 }
 
 func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []string, stdout, stderr io.Writer) int {
-	fs := flags(name, "-f FILE [flags]", stderr)
+	fs := flags(name, "-f FILE [flags]")
 	fs.StringVar(&f.file, "f", "attache.yaml", "the configuration `FILE`")
-	fs.StringVar(&f.file, "file", "attache.yaml", "the same as -f")
+	fs.StringVar(&f.file, "file", "attache.yaml", "the same `FILE`")
 	xdsDefault, extProcDefault := defaultXDSAddr, defaultExtProcAddr
 	if f.runsEnvoy {
 		xdsDefault, extProcDefault = "", ""
@@ -91,11 +87,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	fs.StringVar(&f.readyFile, "ready-file", "", "a `FILE` that is written when everything is ready, with the addresses in use")
 	fs.StringVar(&f.stateDir, "state", "", "a `DIR` that keeps the last configuration that Envoy has acknowledged, for a restart")
 	fs.DurationVar(&f.drain, "drain", shutdownGrace, "how long requests in hand may take when this ends, a `DURATION`; 0s cuts them at once")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
-	}
-	if fs.NArg() > 0 {
-		return fail(stderr, exitUsage, fmt.Errorf("unexpected argument %q; the file is given by -f", fs.Arg(0)))
 	}
 	if err := f.xdsTLS.check(f.xds); err != nil {
 		return fail(stderr, exitUsage, err)
@@ -123,8 +116,8 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 func (f *serviceFlags) logDefaults() {
 	var p config.Process
 	if f.logLevel == "" || f.logFormat == "" {
-		if src, err := readFile(f.file); err == nil {
-			if c, err := config.Parse(f.file, src, config.Options{}); err == nil {
+		if src, err := readRegular(f.file); err == nil {
+			if c, err := config.Parse(f.file, src, config.Options{ReadFile: readRegular}); err == nil {
 				p = c.Process
 			}
 		}
@@ -176,7 +169,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	defer cancel(nil)
 
 	if s.flags.runsEnvoy {
-		dir, err := os.MkdirTemp("", "attache-")
+		dir, err := privateDir()
 		if err != nil {
 			return fail(s.stderr, exitFailure, err)
 		}
@@ -184,47 +177,24 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		s.privateAddresses(dir)
 	}
 	binary, err := s.findEnvoy(ctx)
+	if asked.Err() != nil {
+		return exitGood // asked to end before anything was there
+	}
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
 	}
 
-	xdsListener, err := listen(s.flags.xds, s.socketMode())
+	open, code, err := s.openGRPC()
+	defer open.close()
 	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the xDS service cannot listen: %w", err))
+		return fail(s.stderr, code, err)
 	}
-	defer xdsListener.Close()
-	extProcListener, err := listen(s.flags.extProc, s.socketMode())
-	if err != nil {
-		return fail(s.stderr, exitFailure, fmt.Errorf("the ext_proc service cannot listen: %w", err))
-	}
-	defer extProcListener.Close()
-	xdsOptions, err := s.xdsOptions(addressOf(xdsListener))
-	if err != nil {
-		return fail(s.stderr, exitUsage, err)
-	}
-	extProcTLS, err := s.extProcTLSOptions(addressOf(extProcListener))
-	if err != nil {
-		return fail(s.stderr, exitUsage, err)
-	}
-	as := s.flags.extProcAs
-	if as == "" {
-		as = addressOf(extProcListener)
-	}
-	targets, err := parseTargets(as)
-	if err != nil {
-		return fail(s.stderr, exitUsage, fmt.Errorf("--extproc-as: %w", err))
-	}
-
-	s.app = newApp(s.flags.file, s.log)
-	s.app.opts = translator.Options{ExtProc: targets[0], Replicas: targets[1:], TrustedCA: s.flags.trustedCA, ServiceTLS: s.flags.extProcTLS}
-	s.app.tell = s.tell
-	s.app.extproc = extprocsvc.NewServer(extprocsvc.Options{Log: s.log, MaxStreams: s.flags.limits.maxStreams, HeldBudget: s.flags.limits.maxHeld})
-	s.app.xds = xds.NewServer(s.log)
+	s.app = s.appAround(extprocsvc.NewServer(s.flags.limits.options(s.log)))
+	s.app.opts = translator.Options{ExtProc: open.reached[0], Replicas: open.reached[1:], TrustedCA: s.flags.trustedCA, ServiceTLS: s.flags.extProcTLS}
 	if s.flags.runsEnvoy {
 		s.app.xds.ExpectOne()
 		s.app.ask = asking(ctx, *binary, s.log)
 	}
-	s.app.keep = stateFile{dir: s.flags.stateDir}
 	watcher, err := watch.New(s.log, watch.Options{})
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
@@ -241,15 +211,15 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 		s.log.Warn("config.workerThreads has no effect here: the Envoys that join are started elsewhere, with --concurrency")
 	}
 
-	xdsServer := grpc.NewServer(xdsOptions...)
+	xdsServer := grpc.NewServer(open.xdsOptions...)
 	s.app.xds.Register(xdsServer)
-	extProcServer := grpc.NewServer(append(extProcTLS, s.app.extproc.ServerOptions()...)...)
+	extProcServer := grpc.NewServer(append(open.extProcOptions, s.app.extproc.ServerOptions()...)...)
 	s.app.extproc.Register(extProcServer)
 	httpServers, err := s.listenHTTP()
 	if err != nil {
 		return fail(s.stderr, exitFailure, err)
 	}
-	s.addresses = append([]address{{"xds", addressOf(xdsListener)}, {"extproc", addressOf(extProcListener)}}, s.addresses...)
+	s.addresses = append([]address{{"xds", addressOf(open.xds)}, {"extproc", addressOf(open.extProc)}}, s.addresses...)
 	if s.flags.runsEnvoy {
 		free := &ports{own: s.addresses}
 		if err := free.wait(s.app.current().Config); err != nil {
@@ -260,18 +230,11 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	}
 	defer context.AfterFunc(ctx, s.leave)()
 
-	var group sync.WaitGroup
-	goOrCancel := func(what string, f func() error) {
-		group.Go(func() {
-			if err := f(); err != nil {
-				cancel(fmt.Errorf("%s: %w", what, err))
-			}
-		})
-	}
-	goOrCancel("the ext_proc service ended", func() error { return extProcServer.Serve(extProcListener) })
-	goOrCancel("the xDS service ended", func() error { return xdsServer.Serve(xdsListener) })
+	group := tasks{cancel: cancel}
+	group.must("the ext_proc service", func() error { return extProcServer.Serve(open.extProc) })
+	group.must("the xDS service", func() error { return xdsServer.Serve(open.xds) })
 	for _, h := range httpServers {
-		goOrCancel("an HTTP server ended", h.serve)
+		group.must("an HTTP server", h.serve)
 	}
 	group.Go(func() { s.app.follow(ctx, watcher) })
 	group.Go(func() { s.app.settle(ctx) })
@@ -279,7 +242,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	group.Go(func() { s.announce(ctx) })
 
 	if binary != nil {
-		err = s.runEnvoy(ctx, *binary, addressOf(xdsListener), stdout)
+		err = s.runEnvoy(ctx, *binary, addressOf(open.xds), stdout)
 	} else {
 		<-ctx.Done()
 	}
@@ -303,42 +266,21 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 	return exitGood
 }
 
+// appAround is the app around an ext_proc service.
+func (s *services) appAround(service *extprocsvc.Server) *app {
+	a := newApp(s.flags.file, s.log)
+	a.tell = s.tell
+	a.extproc, a.xds = service, xds.NewServer(s.log)
+	a.keep = stateFile{dir: s.flags.stateDir}
+	return a
+}
+
 // leave tells those who ask that this process is about to end.
 func (s *services) leave() {
 	s.leaving.Store(true)
 	if s.flags.readyFile != "" {
 		os.Remove(s.flags.readyFile)
 	}
-}
-
-// xdsOptions are those of the xDS service at an address.
-func (s *services) xdsOptions(addr string) ([]grpc.ServerOption, error) {
-	options := xds.ServerOptions()
-	if !s.flags.xdsTLS.given() {
-		return options, mayListen(addr, s.flags.xdsInsecure)
-	}
-	m, err := newMutualTLS(s.flags.xdsTLS, s.log)
-	if err != nil {
-		return nil, err
-	}
-	return append(options, m.option()...), nil
-}
-
-// extProcTLSOptions are those by which the ext_proc service at an address knows its
-// Envoys.
-func (s *services) extProcTLSOptions(addr string) ([]grpc.ServerOption, error) {
-	switch {
-	case s.flags.extProcTLS:
-		m, err := newMutualTLS(s.flags.xdsTLS, s.log)
-		if err != nil {
-			return nil, err
-		}
-		return m.option(), nil
-	case s.flags.extProcInsecure || loopbackOnly(addr):
-		return nil, nil
-	}
-	return nil, fmt.Errorf("--extproc %s can be reached from other machines, and requests travel there as they are\n"+
-		"hint: say --extproc-tls, beside --xds-cert, --xds-key and --xds-ca; or listen on 127.0.0.1 or unix:/path; or say --extproc-insecure", addr)
 }
 
 // tell reports the mistakes of a refused edit: as lines that begin with their
@@ -351,19 +293,6 @@ func (s *services) tell(err error) {
 	for _, e := range config.Errors(err) {
 		s.log.Error(e.Msg, "file", e.File, "line", e.Line, "column", e.Column, "path", e.Path, "kind", e.Kind)
 	}
-}
-
-// privateAddresses are sockets that only this user can reach.
-func (s *services) privateAddresses(dir string) {
-	private := func(addr *string, name string) {
-		if *addr == "" {
-			*addr = "unix:" + filepath.Join(dir, name)
-		}
-	}
-	private(&s.flags.xds, "xds.sock")
-	private(&s.flags.extProc, "extproc.sock")
-	private(&s.flags.envoyAdmin, "envoy-admin.sock")
-	s.envoyAdmin = s.flags.envoyAdmin
 }
 
 // socketMode is who may connect to sockets: an Envoy of the same user or group,
@@ -431,55 +360,6 @@ func stopGracefully(g *grpc.Server, grace time.Duration) {
 		g.Stop()
 		<-done
 	}
-}
-
-// httpServer is one of the plain HTTP ports.
-type httpServer struct {
-	listener net.Listener
-	server   *http.Server
-}
-
-func (h httpServer) serve() error {
-	if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-func (h httpServer) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
-	defer cancel()
-	if h.server.Shutdown(ctx) != nil {
-		h.server.Close()
-	}
-}
-
-// listenHTTP opens the ports of the section config. An address off has none.
-func (s *services) listenHTTP() ([]httpServer, error) {
-	p := s.app.current().Config.Process
-	var all []httpServer
-	for _, port := range []struct {
-		name, addr string
-		handler    http.Handler
-	}{
-		{"admin", p.AdminAddr, s.adminHandler()},
-		{"stats", p.StatsAddr, s.statsHandler()},
-		{"readiness", p.ReadinessAddr, s.readinessHandler()},
-	} {
-		if port.addr == "off" {
-			continue
-		}
-		l, err := listen(port.addr, s.socketMode())
-		if err != nil {
-			for _, h := range all {
-				h.listener.Close()
-			}
-			return nil, fmt.Errorf("config.%sAddr: %w", port.name, err)
-		}
-		all = append(all, httpServer{l, &http.Server{Handler: port.handler, ReadHeaderTimeout: 10 * time.Second}})
-		s.addresses = append(s.addresses, address{port.name, addressOf(l)})
-	}
-	return all, nil
 }
 
 // announce writes the ready file and says so, once everything is.

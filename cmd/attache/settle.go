@@ -124,7 +124,7 @@ func (a *app) fallback(bad *built) *built {
 	if a.good != nil || !a.keep.exists() {
 		return a.good
 	}
-	kept, err := a.build(&source{path: a.keep.path()})
+	kept, err := a.build(&source{path: a.keep.path(), followed: true})
 	switch {
 	case err != nil:
 		a.log.Error("the configuration that was kept cannot be used", "file", a.keep.path(), "error", err)

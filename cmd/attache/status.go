@@ -14,10 +14,10 @@ import (
 )
 
 func statusCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("status", "[flags]", stderr)
+	fs := flags("status", "[flags]")
 	admin := fs.String("admin", "", "the admin `ADDR` of the running process; default $ADMIN_ADDR, then localhost:15000")
 	asJSON := fs.Bool("json", false, "print everything, as JSON")
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
 	}
 	addr := adminAddr(*admin)

@@ -11,7 +11,7 @@ import (
 
 func translateCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	var files fileList
-	fs := flags("translate", "[-f] FILE", stderr)
+	fs := flags("translate", "[-f] FILE")
 	fs.Var(&files, "f", "the configuration `FILE`")
 	extProc := fs.String("extproc-as", defaultExtProcAddr, "how Envoy reaches the ext_proc service, an `ADDR`, or several with commas for replicas")
 	if code, ok := parse(fs, args, stdout, stderr); !ok {

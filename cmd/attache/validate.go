@@ -13,7 +13,7 @@ import (
 
 func validateCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var files fileList
-	fs := flags("validate", "[-f] FILE...", stderr)
+	fs := flags("validate", "[-f] FILE...")
 	fs.Var(&files, "f", "a configuration `FILE`; may be given several times")
 	asJSON := fs.Bool("json", false, "print the mistakes as a JSON list to stdout")
 	allowUnset := fs.Bool("allow-unset-env", false, "read variables that are not set as the word unset")

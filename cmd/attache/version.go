@@ -14,8 +14,8 @@ import (
 var version = ""
 
 func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flags("version", "", stderr)
-	if code, ok := parse(fs, args, stdout, stderr); !ok {
+	fs := flags("version", "")
+	if code, ok := parseAll(fs, args, stdout, stderr); !ok {
 		return code
 	}
 	fmt.Fprintf(stdout, "attache %s (%s, for Envoy %s)\n", versionString(), runtime.Version(), envoy.Pinned)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,7 +13,7 @@ import (
 
 // fingerprint is what a file held when it was last looked at.
 type fingerprint struct {
-	content string      // a SHA-256, or the word that says why there is none; "" before the first look
+	content string      // a SHA-256 of the first maxBytes, or the word that says why there is none; "" before the first look
 	info    fs.FileInfo // of the file that was read; nil if none was
 	read    time.Time   // when reading began
 }
@@ -27,6 +28,10 @@ const (
 // to tell it from a later version. A younger one may be written again within
 // one tick of the filesystem's clock.
 const settledAfter = 2 * time.Second
+
+// maxBytes is how much of a file is read. Nobody needs more, and a file can claim a
+// length that takes hours.
+const maxBytes = 32 << 20
 
 // look returns the fingerprint of the file at path. It reads the file only if
 // its size, time or inode are not those of last; with reread always.
@@ -50,8 +55,11 @@ func look(path string, last fingerprint, reread bool) fingerprint {
 	defer file.Close()
 	now := time.Now()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
+	if _, err := io.Copy(sum, io.LimitReader(file, maxBytes)); err != nil {
 		return fingerprint{content: unreadable}
+	}
+	if info.Size() > maxBytes {
+		fmt.Fprint(sum, info.Size(), info.ModTime())
 	}
 	return fingerprint{content: hex.EncodeToString(sum.Sum(nil)), info: info, read: now}
 }

@@ -69,4 +69,19 @@ func TestLook(t *testing.T) {
 	if got := look(path, fresh, false); got.content == fresh.content {
 		t.Error("a young file was believed unchanged because of its time")
 	}
+
+	// Reading a terabyte would take hours.
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	long := look(path, fingerprint{}, true)
+	if long.info == nil {
+		t.Fatal("a long file was not read")
+	}
+	if err := os.Truncate(path, 1<<40+1); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(path, long, true); got.content == long.content {
+		t.Error("a longer file has the same fingerprint")
+	}
 }

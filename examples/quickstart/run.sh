@@ -14,7 +14,24 @@ fi
 
 ready=$(mktemp)
 rm "$ready"
-"$bin" mock-llm --addr "$MOCK_LLM" &
+mock= hint= gateway=
+finish() {
+	kill $mock $hint $gateway 2>/dev/null
+	wait $gateway
+	rm -f "$ready"
+}
+trap finish EXIT
+trap 'exit 0' INT # as it is meant to end
+trap 'exit 3' TERM
+
+# A failure is mostly a port that somebody has.
+elsewhere() { echo "attache: hint: other ports: PORT=3001 MOCK_LLM=127.0.0.1:8081 make run" >&2; }
+
+(
+	"$bin" mock-llm --addr "$MOCK_LLM" &
+	trap 'kill $!' TERM
+	wait $! || [ $? -ne 3 ] || { elsewhere; kill $$; }
+) &
 mock=$!
 (
 	until [ -e "$ready" ]; do
@@ -33,12 +50,11 @@ then edit $dir/attache.yaml and try again. Ctrl-C ends it.
 EOF
 ) &
 hint=$!
-trap 'kill $mock $hint 2>/dev/null || :; rm -f "$ready"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 set +e
 "$bin" run -f "$dir/attache.yaml" --ready-file "$ready" &
-gw=$!
-trap 'kill $gw 2>/dev/null; wait $gw; exit 0' INT TERM
-wait $gw
+gateway=$!
+wait $gateway
+status=$?
+[ $status -ne 3 ] || elsewhere
+exit $status

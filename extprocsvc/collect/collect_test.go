@@ -128,6 +128,8 @@ func covers(t testing.TB, stream, body []byte) {
 		case string:
 			has[v] = true
 			all = append(all, v)
+		case json.Number:
+			has[v.String()] = true
 		case []any:
 			for _, e := range v {
 				walk(e)
@@ -160,7 +162,7 @@ func covers(t testing.TB, stream, body []byte) {
 		for _, f := range e.Finds {
 			said := raw[f.At:f.End]
 			switch {
-			case f.Use == llm.Withheld:
+			case f.Use == llm.Withheld, f.Aside:
 			case f.Use == llm.Joined:
 				if joined[f.Key] == nil {
 					joined[f.Key], decoders[f.Key] = &bytes.Buffer{}, &llm.Decoder{}
@@ -168,6 +170,8 @@ func covers(t testing.TB, stream, body []byte) {
 				joined[f.Key].Write(decoders[f.Key].Append(nil, said))
 			case f.Quoted:
 				check(string(llm.AppendUnquoted(nil, said)))
+			default:
+				check(string(said))
 			}
 		}
 		return nil
@@ -195,7 +199,7 @@ func clean(t testing.TB, stream, events []byte) {
 				data = append(data, string(e.Data))
 			}
 			for _, f := range e.Finds {
-				if !f.Quoted && f.Use == llm.Alone {
+				if f.Aside {
 					comments++
 				}
 			}

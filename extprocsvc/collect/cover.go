@@ -38,8 +38,11 @@ func (c *cover) note(raw []byte, finds []llm.Find) error {
 				}
 			}
 			j.text = j.decoder.Append(j.text, said)
-		case f.Quoted: // what is not is a comment
+		case f.Aside: // no reader shows it
+		case f.Quoted:
 			c.alone = append(c.alone, string(llm.AppendUnquoted(nil, said)))
+		default: // a number
+			c.alone = append(c.alone, string(said))
 		}
 	}
 	return nil
@@ -83,10 +86,13 @@ func (c *cover) check(body *value, doc *llm.Doc, said []string) (beside []*value
 	return beside, nil
 }
 
-// strings collects every string and key of a value.
+// strings collects every string, number and key of a value.
 func (v *value) strings(into map[string]bool) {
-	if v.isText() {
+	switch v.kind {
+	case '"':
 		into[v.str()] = true
+	case 0:
+		into[string(v.raw)] = true
 	}
 	for _, m := range v.members {
 		into[m.key] = true

@@ -28,7 +28,7 @@ func (u *uncommented) add(raw []byte, finds []llm.Find) {
 	begin := -1 // of the event in what is kept
 	for i := range finds {
 		f := &finds[i]
-		if f.Quoted || f.Use != llm.Alone {
+		if !f.Aside {
 			continue
 		}
 		if !u.cut {
@@ -39,6 +39,9 @@ func (u *uncommented) add(raw []byte, finds []llm.Find) {
 		}
 		rest(f.At)
 		at = f.End
+		if i+1 < len(finds) && finds[i+1].At == at {
+			continue // it is of the same line
+		}
 		if at < len(raw) && raw[at] == '\r' {
 			at++
 		}

@@ -134,7 +134,7 @@ func (a *arguments) structure(t *text, b []byte, i, from int) int {
 
 // scalarByte tells whether a number or a word may begin with a byte.
 func scalarByte(c byte) bool {
-	return '0' <= c && c <= '9' || c == '-' || c == 't' || c == 'f' || c == 'n'
+	return '0' <= c && c <= '9' || c == '-' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I'
 }
 
 // more takes the next bytes of a scalar.
@@ -155,16 +155,13 @@ func (a *arguments) more(t *text, b []byte, i, from int) (int, error) {
 }
 
 // scalar tells whether something may be the beginning of a number or a word,
-// with white space behind it.
+// with white space behind it. Lenient readers know the words NaN and Infinity.
 func scalar(b []byte) bool {
 	b = bytes.TrimRight(b, " \t\r\n")
-	switch b[0] {
-	case 't':
-		return bytes.HasPrefix([]byte("true"), b)
-	case 'f':
-		return bytes.HasPrefix([]byte("false"), b)
-	case 'n':
-		return bytes.HasPrefix([]byte("null"), b)
+	for _, word := range []string{"true", "false", "null", "NaN", "Infinity", "-Infinity"} {
+		if len(b) <= len(word) && string(b) == word[:len(b)] {
+			return true
+		}
 	}
 	return len(bytes.Trim(b, "0123456789+-.eE")) == 0
 }

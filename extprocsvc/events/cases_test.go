@@ -78,12 +78,18 @@ func TestSteps(t *testing.T) {
 				"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a. \"},\"logprobs\": null }]}\n\n"},
 		}, "", nil},
 		{"comments and fields without a meaning", [][2]string{{": " + ssn + "\nx: " + ssn + "\ndata: {}\n\n", ": <SSN>\nx: <SSN>\ndata: {}\n\n"}}, "", nil},
+		{"names and ids of events", [][2]string{{"event: no " + ssn + "\nid: " + ssn + " x\nretry: 5\ndata: {}\n\n", "event: no <SSN>\nid: <SSN> x\nretry: 5\ndata: {}\n\n"}}, "", nil},
+		{"keys and numbers that nobody knows", [][2]string{{delta(0, `"content":"a. ","n `+ssn+`":[4111111111111111, {"role":"x `+ssn+`"}]`), delta(0, `"content":"a. ","n <SSN>":["<CARD>", {"role":"x <SSN>"}]`)}}, "", nil},
+		{"what should identify", [][2]string{{delta(0, `"role":"I, `+ssn+`","content":"a. "`), delta(0, `"role":"I, <SSN>","content":"a. "`)}}, "", nil},
+		{"what is complete", [][2]string{{"data: {\"type\":\"response.created\",\"response\":{\"instructions\":\"no " + ssn + "\",\"output\":[],\"new\":4111111111111111}}\n\n", "data: {\"type\":\"response.created\",\"response\":{\"instructions\":\"no <SSN>\",\"output\":[],\"new\":\"<CARD>\"}}\n\n"}}, "", nil},
+		{"a line with JSON in a field without a meaning", [][2]string{{"error: {\"a\":\"12\\u0033-45-6789\",\"n\":4111111111111111}\ndata: {}\n\n", "error: {\"a\":\"<SSN>\",\"n\":\"<CARD>\"}\ndata: {}\n\n"}}, "", nil},
 		{"errors", [][2]string{{"data: {\"error\":{\"message\":\"no " + ssn + "\"}}\n\n", "data: {\"error\":{\"message\":\"no <SSN>\"}}\n\n"}}, "", nil},
 		{"data in several lines", [][2]string{{"data: {\"choices\":[{\"delta\":\ndata:{\"content\":\"" + ssn + ". \"\r\ndata: }}]}\r\n\r\n", "data: {\"choices\":[{\"delta\":\ndata:{\"content\":\"<SSN>. \"\r\ndata: }}]}\r\n\r\n"}}, "", nil},
 		{"arguments, cut in an escape", [][2]string{
 			{call(`{"a":"12\u00`), ""}, {call(`33-45-6789\`), ""}, {call(`n","n":4111111111111111`), call(`{"a":"<SSN>`) + call(`\`)},
 			{call(`}`), call(`n","n":"<CARD>"`) + call(`}`)},
 		}, "", nil},
+		{"arguments as lenient readers take them", [][2]string{{call("{\"a\":NaN,\"b\":-Infinity,\"c\":\"no\n12\\u0033-45-6789\","), call("{\"a\":NaN,\"b\":-Infinity,\"c\":\"no\n<SSN>\",")}}, "", nil},
 		{"arguments that are no JSON", [][2]string{{call(`my card is 4111 1111`), ""}, {call(` 1111 1111, "ok". `), call(`my card is <CARD>`) + call(`, "ok". `)}}, "", nil},
 		{"arguments that begin like JSON", [][2]string{{call(`4111 1111`), ""}, {call(` 1111 1111, "ok". `), call(`<CARD>`) + call(`, "ok". `)}}, "", nil},
 	} {

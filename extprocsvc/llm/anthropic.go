@@ -40,7 +40,7 @@ var anthropicMessageObject = &object{
 }
 
 var anthropicContent = &slot{
-	kind: Content, odd: "content of %s is of a type that is not supported", list: blocks(Content),
+	kind: Content, null: true, odd: "content of %s is of a type that is not supported", list: blocks(Content),
 }
 
 // AnthropicMessage is what the same API answers, when it does not stream.

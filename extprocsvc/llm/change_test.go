@@ -56,6 +56,8 @@ func TestChanges(t *testing.T) {
 		{"a number", arguments(`{\"n\":4111111111111111}`), 1, "411111111111", "****", arguments(`{\"n\":\"****1111\"}`)},
 		{"a key", arguments(`{\"a b\":1}`), 0, "a b", "c", arguments(`{\"c\":1}`)},
 		{"not JSON", arguments(`{\"a\":`), 0, "a", "b", arguments(`{\"b\":`)},
+		{"JSON that is cut off", arguments(`{\"a\":\"x \\u0040 555`), 1, "@ 555", "b", arguments(`{\"a\":\"x b`)},
+		{"behind what was JSON", arguments(`{\"a\u0040\":1} and \u0035\"55`), 2, `5"55`, "b", arguments(`{\"a\u0040\":1} and b`)},
 		{"a number of Anthropic's", `{"messages":[{"content":[{"input":{"n": 4111 }}]}]}`, 1, "4111", "<CARD>", `{"messages":[{"content":[{"input":{"n": "<CARD>" }}]}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -77,7 +79,7 @@ func TestChanges(t *testing.T) {
 
 func TestManyChanges(t *testing.T) {
 	d := scan(t, `{"model":"m","tools":[{"function":{"name":"f","description":"dd"}}],"messages":[{"role":"user","content":"a\nb c"},{"role":"user","content":"d"}]}`)
-	apply(t, d, SetModel("n"), AddSystem("rule one"))
+	apply(t, d, toModel("n"), AddSystem("rule one"))
 	if got, want := texts(d), []string{"-1  name: f", "-1  tool-description: dd", "0 system system: rule one", "1 user content: a\nb c", "2 user content: d"}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
@@ -88,7 +90,7 @@ func TestManyChanges(t *testing.T) {
 	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
 		t.Fatalf("got  %s\nwant %s", got, want)
 	}
-	apply(t, d, AddSystem("rule two"), SetModel("o"))
+	apply(t, d, AddSystem("rule two"), toModel("o"))
 	want = strings.NewReplacer(`{"role":"user","content":"a`, `{"role":"system","content":"rule two"},{"role":"user","content":"a`, `"n"`, `"o"`).Replace(want)
 	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
 		t.Fatalf("got  %s\nwant %s", got, want)
@@ -161,6 +163,10 @@ func TestTraces(t *testing.T) {
 		{
 			ChatCompletion, `{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":"x"},"logprobs":[1]}]}`,
 			`{"choices":[{"logprobs":{"content":[{"token":"x"}]},"message":{"content":"x"}},{"message":{"content":""},"logprobs":null}]}`, 1,
+		},
+		{
+			ChatCompletion, `{"choices":[{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`,
+			`{"choices":[{"message":{"audio":{"data":null,"transcript":""}},"token_ids":null},{"message":{"audio":{"data":"UklG","transcript":"x"}},"token_ids":[1]}]}`, 0,
 		},
 		{Completion, `{"choices":[{"text":"x","logprobs":{"tokens":["x"]}}]}`, `{"choices":[{"text":"","logprobs":null}]}`, 0},
 		{

@@ -16,6 +16,8 @@ type Dialect struct {
 	// them.
 	needs string
 	is    evidence
+	// any tells that every object is such a body.
+	any bool
 	// list is the key of the list of messages or choices, model that of the
 	// model's name; both may be empty.
 	list, model string
@@ -61,8 +63,9 @@ type slot struct {
 	// as is what a string means, and kind is that of the texts in the value.
 	as   meaning
 	kind Kind
-	// numbers tells that numbers are texts too.
-	numbers bool
+	// numbers tells that numbers are texts too, and part that a string is a part of
+	// a content.
+	numbers, part bool
 	// odd, if it is set, says what is wrong with a body that has a value of
 	// another type here, other than null where that is allowed; %s is the place
 	// in it. If it is not set, everything in such a value is text.
@@ -89,6 +92,7 @@ const (
 
 	asOpaque    // encoded data: no text
 	asSignature // the same, of the texts of the object
+	asSound     // the same, which says the message's texts: gone when they are changed
 	asOdd       // of a type that is not expected
 
 	// The others are of values of any type, which hold no text.
@@ -187,6 +191,7 @@ var (
 	isStream  = &slot{as: asStream}
 	isHidden  = &slot{as: asOpaque, list: isSetting, object: isSetting.object}
 	isSigned  = &slot{as: asSignature, list: isSetting, object: isSetting.object}
+	isSound   = &slot{as: asSound, list: isSetting, object: isSetting.object}
 	isDerived = &slot{as: asDerived}
 	isType    = &slot{as: asType, kind: Other}
 	isName    = anything(Name)
@@ -197,17 +202,17 @@ var (
 
 // words is a text that must be one, if it is not null.
 func words(kind Kind) *slot {
-	return &slot{kind: kind, null: true, odd: "text of %s is of a type that is not supported"}
+	return &slot{kind: kind, null: true, part: true, odd: "text of %s is of a type that is not supported"}
 }
 
 // roleOf is the role of a message.
-var roleOf = &slot{as: asRole, kind: Other, odd: "%s has a role that is not a string"}
+var roleOf = &slot{as: asRole, kind: Other, null: true, odd: "%s has a role that is not a string"}
 
 // contentOf is text, or a list of texts and parts.
 func contentOf(kind Kind, part *object) *slot {
 	return &slot{
 		kind: kind, null: true, odd: "content of %s is of a type that is not supported",
-		list: &slot{kind: kind, object: part, odd: "a part of the content of %s is of a type that is not supported"},
+		list: &slot{kind: kind, object: part, part: true, odd: "a part of the content of %s is of a type that is not supported"},
 	}
 }
 

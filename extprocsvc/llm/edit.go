@@ -81,6 +81,8 @@ func (d *Doc) Messages() error {
 		return d.odd
 	case d.dialect == nil:
 		return errors.New("no body")
+	case d.dialect.any:
+		return nil
 	case d.dialect.is == 0:
 		return errors.New("it is for an API that cannot be read")
 	case d.seen&d.dialect.is == 0:
@@ -114,14 +116,10 @@ func (d *Doc) Streams() bool { return d.streams }
 // Edit is a change of a body. It is a value: it can be made once and applied
 // to many bodies.
 type Edit struct {
-	model   string
 	rules   []string
 	list    []byte
 	changes []Change
 }
-
-// SetModel returns the edit that makes the body ask for a model.
-func SetModel(name string) Edit { return Edit{model: name} }
 
 // AddSystem returns the edit that puts rules before what the client says: as
 // messages, items or blocks with the role system, whatever the API has, one for
@@ -157,9 +155,6 @@ func (d *Doc) Apply(e Edit) error {
 		if err := d.change(e.changes); err != nil {
 			return err
 		}
-	}
-	if e.model != "" {
-		d.setModel(e.model)
 	}
 	if e.list != nil {
 		return d.replaceList(e.list)

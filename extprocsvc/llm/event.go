@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -47,11 +48,17 @@ type Find struct {
 	// Quoted tells that it is the inside of a JSON string, with its escapes;
 	// else its bytes are the text.
 	Quoted bool
-	// JSON tells that the text is meant to be JSON itself.
+	// JSON tells that the text is meant to be JSON itself; so is a number.
 	JSON bool
+	// Aside tells that it is in a line of the event that is not of its payload.
+	Aside bool
 	// At and End are its range in the event.
 	At, End int
 	Put     string
+
+	// encoded tells that it is a text unless the type of its object says that it
+	// is encoded data.
+	encoded bool
 }
 
 // An Ending tells that texts end with an event: that of Key, or with All
@@ -77,15 +84,16 @@ type Event struct {
 // types in an event tell which one it is, whatever the path of the request was.
 // The zero EventReader is ready for use.
 //
-// What is no text in the tables of the dialects is passed over: ids, names of
-// models, reasons, encrypted content and images. A string anywhere else is a
-// text: of an event, a delta or a message that the tables do not know, one that
-// may go on in later events at the same place; of the objects around it, one
-// that is complete.
+// What is no text in the tables of the dialects is passed over: identifiers,
+// encrypted content and images. Everything else is a text, keys and numbers in
+// places that no table knows included: of an event, a delta or a message that the
+// tables do not know, strings may go on in later events at the same place; of the
+// objects around it, and in those that are complete, which the tables of whole
+// answers read, every text is complete.
 //
 // The error is an [*Error] for an event whose data is neither [DONE] nor a JSON
-// object that every reader understands alike, or has spoken text in it, which
-// cannot be read.
+// object that every reader understands alike, for one that has spoken text in it,
+// which cannot be read, and for lines that are no event but JSON.
 type EventReader struct {
 	event Event
 	room  []byte
@@ -96,6 +104,7 @@ type EventReader struct {
 	n     [2]int32
 	typ   *eventType
 	kind  []byte // the type of the event
+	doc   Doc    // for what is complete
 }
 
 // A pathStep leads from a value to one in it.
@@ -108,9 +117,24 @@ type pathStep struct {
 func (r *EventReader) Read(raw []byte) (*Event, error) {
 	r.event = Event{Finds: r.event.Finds[:0], Ends: r.event.Ends[:0]}
 	r.raw = raw
+	mislabelled := -1
 	data, lines, found := eventFields(raw, r.room, r.lines[:0], func(at, end int) {
-		r.event.Finds = append(r.event.Finds, Find{At: at, End: end})
+		if isJSONStart(raw[at]) {
+			mislabelled = at
+		}
+		value := at + 1 + bytes.IndexByte(raw[at:end], ':')
+		for value < end && raw[value] == ' ' {
+			value++
+		}
+		if value > at && value < end && isJSONStart(raw[value]) {
+			r.event.Finds = append(r.event.Finds, Find{Aside: true, At: at, End: value}, Find{Aside: true, JSON: true, At: value, End: end})
+			return
+		}
+		r.event.Finds = append(r.event.Finds, Find{Aside: true, At: at, End: end})
 	})
+	if mislabelled >= 0 {
+		return nil, &Error{mislabelled, "JSON that is no event"}
+	}
 	r.lines = lines
 	if len(lines) > 1 && cap(data) <= maxSpare {
 		r.room = data[:0]
@@ -133,6 +157,9 @@ func (r *EventReader) Read(raw []byte) (*Event, error) {
 	}
 	return &r.event, nil
 }
+
+// isJSONStart tells whether a line that begins with c could be JSON.
+func isJSONStart(c byte) bool { return c == '{' || c == '[' || c == '"' }
 
 // object reads the payload. The eventShape of it depends on the type, which is the
 // first key in practice; where it is not, the payload is read twice.
@@ -218,11 +245,16 @@ type eventShape struct {
 	// keys are the members of an object here, and each the elements of a list.
 	keys []shapeKey
 	each *eventShape
+	// table has more members.
+	table *object
+	// whole is what a value here is that is complete, by the table of whole
+	// answers.
+	whole *slot
 	// slot is 1 + the index in TextKey.N of the number that the elements of a
 	// list here are counted with, unless they say it themselves.
 	slot int
-	// other is the eventShape of everything else below: by default, with keys, texts
-	// that are complete, and without, the same as here.
+	// other is the eventShape of everything else below: by default, with keys or a
+	// table, texts that are complete, and without, the same as here.
 	other *eventShape
 	// dialect is that of an event with something of this eventShape.
 	dialect *EventDialect
@@ -241,7 +273,8 @@ const (
 	isJSON                       // the same, in JSON
 	isPiece                      // the next piece of a text
 	isPieceOf                    // the same, of a text in JSON
-	isMeta                       // no text, nor anything in it
+	isMeta                       // a text only if it does not look like an identifier
+	isOpaque                     // no text: encrypted
 	isEcho                       // what says a text again
 	isSpoken                     // sound
 	isNumber0                    // TextKey.N[0] of the object it is in
@@ -255,7 +288,7 @@ func (sh *eventShape) below() *eventShape {
 	switch {
 	case sh.other != nil:
 		return sh.other
-	case sh.keys == nil && sh.each == nil:
+	case sh.keys == nil && sh.each == nil && sh.table == nil:
 		return sh
 	}
 	return textShape
@@ -268,38 +301,48 @@ func (r *EventReader) value(s *scanner, sh *eventShape) bool {
 	}
 	at := s.i
 	c := s.peek()
-	switch sh.is {
-	case isMeta:
-		return s.value()
-	case isEcho:
-		if !s.value() {
+	number := c == '-' || '0' <= c && c <= '9'
+	switch {
+	case sh.whole != nil:
+		return r.complete(s, sh.whole)
+	case sh.is <= isPieceOf && number:
+		return s.number() && r.note(Find{JSON: true}, span{int32(at), int32(s.i)})
+	case sh.is == isMeta && c == '"', sh.is == isFinish && c == '"':
+		_, ok := s.quoted()
+		in := span{int32(at + 1), int32(s.i - 1)}
+		if ok && sh.is == isFinish && in.at < in.end {
+			r.event.Ends = append(r.event.Ends, Ending{All: true, Key: TextKey{N: r.n}})
+		}
+		return ok && (isIdentifier(in.of(s.b)) || r.note(Find{Quoted: true}, in))
+	case (sh.is == isNumber0 || sh.is == isNumber1) && number:
+		if !s.number() {
 			return false
 		}
-		return r.withhold(s, at)
-	case isNumber0, isNumber1:
-		if !s.value() {
-			return false
+		n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 32)
+		if err != nil {
+			return s.fail("a number of a list that is none")
 		}
-		if n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 32); err == nil {
-			r.n[sh.is-isNumber0] = int32(n)
-		}
+		r.n[sh.is-isNumber0] = int32(n)
 		return true
-	case isSequence:
-		if !s.value() {
+	case sh.is == isSequence && number:
+		if !s.number() {
 			return false
 		}
 		if n, err := strconv.ParseInt(string(s.b[at:s.i]), 10, 64); err == nil && n < math.MaxInt64 {
 			r.event.Next = n + 1
 		}
 		return true
-	case isFinish:
+	case sh.is == isNumber0, sh.is == isNumber1, sh.is == isSequence, sh.is == isFinish:
+		return r.value(s, metaShape)
+	case sh.is == isOpaque && c == '"':
+		return s.value()
+	case sh.is == isOpaque:
+		return r.value(s, metaShape)
+	case sh.is == isEcho:
 		if !s.value() {
 			return false
 		}
-		if c == '"' && s.i-at > 2 {
-			r.event.Ends = append(r.event.Ends, Ending{All: true, Key: TextKey{N: r.n}})
-		}
-		return true
+		return r.withhold(s, at)
 	}
 	switch c {
 	case '"':
@@ -319,8 +362,7 @@ func (r *EventReader) text(s *scanner, sh *eventShape, in span) bool {
 	if sh.is == isSpoken {
 		return s.fail("sound, which cannot be read")
 	}
-	f := Find{Quoted: true, At: r.place(int(in.at)), JSON: sh.is == isJSON || sh.is == isPieceOf}
-	f.End = f.At + int(in.end-in.at) // a string has no line ends in it
+	f := Find{Quoted: true, JSON: sh.is == isJSON || sh.is == isPieceOf}
 	switch sh.is {
 	case isSignature:
 		f.Use, f.Key = Signature, TextKey{sh.name, r.n}
@@ -330,9 +372,54 @@ func (r *EventReader) text(s *scanner, sh *eventShape, in span) bool {
 			f.Key.Name = r.where()
 		}
 	}
+	return r.note(f, in)
+}
+
+// note notes a find by its range in the payload.
+func (r *EventReader) note(f Find, in span) bool {
+	f.At = r.place(int(in.at))
+	f.End = f.At + int(in.end-in.at) // neither a string nor a number has line ends in it
 	r.event.Finds = append(r.event.Finds, f)
 	return true
 }
+
+// complete reads a value that is complete, as in an answer without a stream.
+func (r *EventReader) complete(s *scanner, is *slot) bool {
+	d := &r.doc
+	if cap(d.texts) > maxTextsKept {
+		d.Reset()
+	}
+	*d = Doc{dialect: completeDialect, body: s.b, texts: d.texts[:0], traces: d.traces[:0], keys: d.keys}
+	in := scanner{b: s.b, i: s.i, depth: s.depth, doc: d, keys: d.keys[:0], noting: true}
+	ok := in.shaped(is)
+	d.keys = in.keys[:0]
+	s.i, s.reason = in.i, in.reason
+	switch {
+	case !ok:
+		return false
+	case d.odd != nil:
+		return s.fail("something in it is of a type that is not supported")
+	}
+	for i := range d.texts {
+		f := &d.texts[i]
+		bare := f.form&bare != 0
+		r.note(Find{Quoted: !bare, JSON: bare || f.form&asJSON != 0, encoded: f.kind == undecided}, f.text)
+	}
+	end := s.i
+	for _, t := range d.traces {
+		if s.i = int(t.at.end); !r.withhold(s, int(t.at.at)) {
+			return false
+		}
+	}
+	s.i = end
+	return true
+}
+
+// maxTextsKept is for how many texts of a value room is kept.
+const maxTextsKept = 4096
+
+// completeDialect is that of a part of a body.
+var completeDialect = &Dialect{Name: "a part of an event", single: true}
 
 // withhold notes a value that is to be emptied.
 func (r *EventReader) withhold(s *scanner, at int) bool {
@@ -376,21 +463,42 @@ func (r *EventReader) where() string {
 func (r *EventReader) members(s *scanner, sh *eventShape) bool {
 	base, finds, ends, n := len(s.keys), len(r.event.Finds), len(r.event.Ends), r.n
 	depth := len(r.path)
+	var kind span
 	_, ok := s.members('{', '}', func(int) bool {
 		at := s.i
 		key, ok := s.key()
 		if !ok {
 			return false
 		}
-		to, ok := knownShape(s, sh, key, base)
+		name := span{int32(at + 1), int32(s.i - 1)}
+		to, is, known, ok := knownShape(s, sh, key, base)
 		if !ok {
 			s.i = at
 			return false
 		}
+		setting := to != nil && to.is == isMeta || is != nil && is.as != asText
+		if !known && name.at < name.end && !(setting && isIdentifier(name.of(s.b))) {
+			r.note(Find{Quoted: true}, name)
+		}
 		r.path = append(r.path[:depth], pathStep{key: key})
-		return s.colon() && r.value(s, to)
+		if !s.colon() {
+			return false
+		}
+		from, quoted := s.i, s.peek() == '"'
+		if is != nil {
+			ok = r.complete(s, is)
+		} else {
+			ok = r.value(s, to)
+		}
+		if ok && quoted && string(key) == "type" {
+			kind = span{int32(from + 1), int32(s.i - 1)}
+		}
+		return ok
 	})
 	s.keys, r.path = s.keys[:base], r.path[:depth]
+	if ok && sh.table != nil && sh.table.types[string(plain(kind.of(s.b)))] == unread {
+		r.event.Finds = append(r.event.Finds[:finds], slices.DeleteFunc(r.event.Finds[finds:], func(f Find) bool { return f.encoded })...)
+	}
 	if r.n != n { // the numbers may come behind the texts
 		for i := range r.event.Finds[finds:] {
 			r.number(&r.event.Finds[finds+i].Key, n)
@@ -414,30 +522,29 @@ func (r *EventReader) number(k *TextKey, before [2]int32) {
 	}
 }
 
-// knownShape finds the eventShape for a key, and refuses what readers could take
-// differently.
-func knownShape(s *scanner, sh *eventShape, key []byte, base int) (to *eventShape, ok bool) {
-	to = sh.below()
+// knownShape finds what lies at a key, to or is, and refuses what readers could
+// take differently. known tells that the key is in a table.
+func knownShape(s *scanner, sh *eventShape, key []byte, base int) (to *eventShape, is *slot, known, ok bool) {
 	for i := range sh.keys {
 		k := &sh.keys[i]
 		if string(key) == k.key {
-			to = k.eventShape
+			to, known = k.eventShape, true
 			break
 		}
 		if len(key) >= len(k.key) && (key[0]|0x20 == k.key[0] || key[0] >= utf8.RuneSelf) && bytes.EqualFold(key, []byte(k.key)) {
-			return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", k.key))
+			return nil, nil, false, s.fail(fmt.Sprintf("a key differs from %q in case only", k.key))
 		}
 	}
-	for _, k := range s.keys[base:] {
-		if bytes.Equal(k, key) {
-			return nil, s.fail("duplicate key")
+	if !known && sh.table != nil {
+		if is, ok = s.listed(sh.table, key); !ok {
+			return nil, nil, false, false
 		}
+		known = is != nil
 	}
-	if len(s.keys)-base == MaxKeys {
-		return nil, s.fail("too many keys in one object")
+	if !known {
+		to = sh.below()
 	}
-	s.keys = append(s.keys, key)
-	return to, true
+	return to, is, known, s.unlike(key, base)
 }
 
 // elements reads a list.

@@ -1,6 +1,9 @@
 package llm
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // The dialects whose events can be read.
 var (
@@ -22,6 +25,7 @@ var (
 // Shapes of one value.
 var (
 	metaShape   = &eventShape{is: isMeta}
+	opaqueShape = &eventShape{is: isOpaque}
 	jsonShape   = &eventShape{is: isJSON}
 	echoShape   = &eventShape{is: isEcho}
 	spokenShape = &eventShape{is: isSpoken}
@@ -30,7 +34,13 @@ var (
 	finishShape = &eventShape{is: isFinish}
 
 	sequenceShape = &eventShape{is: isSequence}
+
+	// textShape is a value in which all is text that is complete.
+	textShape = wholeShape(isOther)
 )
+
+// wholeShape is a value that is complete.
+func wholeShape(is *slot) *eventShape { return &eventShape{whole: is} }
 
 // signedShape is the signature of what a model thinks.
 var signedShape = shapeKey{"signature", &eventShape{is: isSignature, name: "thinking"}}
@@ -53,22 +63,21 @@ func joinKeys(lists ...[]shapeKey) (all []shapeKey) {
 	return all
 }
 
-// nameKeys are keys of what identifies or classifies, wherever it lies.
+// nameKeys are keys of what identifies or classifies in what grows, wherever it
+// lies, and of what is encrypted or says a text again.
 var nameKeys = joinKeys(
-	keysOf(metaShape, "id", "type", "object", "role", "status", "model", "item_id", "call_id", "response_id", "event_id",
-		"encrypted_content", "signature", "obfuscation", "sequence_number"),
+	keysOf(metaShape, "id", "type", "object", "role", "status", "model", "index", "item_id", "call_id", "response_id", "event_id",
+		"obfuscation", "sequence_number"),
+	keysOf(opaqueShape, "encrypted_content", "signature"),
 	keysOf(echoShape, "logprobs"),
 )
 
-// textShape is a value whose strings are complete texts, and strayShape one
-// whose strings are pieces of texts that are told apart by their paths.
-var (
-	textShape  = &eventShape{keys: nameKeys}
-	strayShape = &eventShape{is: isPiece, keys: nameKeys}
-)
+// strayShape is a value whose strings are pieces of texts that are told apart by
+// their paths.
+var strayShape = &eventShape{is: isPiece, keys: nameKeys}
 
 func init() {
-	textShape.other, strayShape.other = textShape, strayShape
+	strayShape.other = strayShape
 	contentShape.each = contentShape
 	contentShape.keys = append(contentShape.keys, shapeKey{"content", contentShape}, shapeKey{"thinking", &eventShape{is: isPiece, name: "thinking", each: &eventShape{
 		keys: append(keysOf(pieceShape("thinking"), "text"), nameKeys...), other: strayShape,
@@ -84,69 +93,53 @@ var contentShape = &eventShape{is: isPiece, name: "content", keys: append(keysOf
 
 // chatShape is the eventShape of every event without a type.
 var chatShape = &eventShape{
-	keys: []shapeKey{
-		{"choices", &eventShape{slot: 1, each: &eventShape{other: textShape, keys: []shapeKey{
+	keys: joinKeys([]shapeKey{
+		{"choices", &eventShape{slot: 1, each: &eventShape{other: textShape, keys: joinKeys(keysOf(echoShape, strings.Fields(derivedTokens)...), keysOf(metaShape, "native_finish_reason", "stop_reason", "matched_stop", "content_filter_results"), []shapeKey{
 			{"index", firstShape},
 			{"delta", &eventShape{dialect: ChatEvents, other: strayShape, keys: joinKeys(nameKeys, []shapeKey{
 				{"content", contentShape},
 				{"refusal", pieceShape("refusal")},
 				{"reasoning", pieceShape("reasoning")},
 				{"reasoning_content", pieceShape("reasoning_content")},
-				{"tool_calls", &eventShape{slot: 2, other: strayShape, each: &eventShape{other: strayShape, keys: joinKeys(nameKeys, []shapeKey{
+				{"tool_calls", &eventShape{slot: 2, other: strayShape, each: &eventShape{other: strayShape, keys: joinKeys([]shapeKey{
 					{"index", secondShape},
-					{"function", &eventShape{other: strayShape, keys: []shapeKey{{"name", textShape}, {"arguments", jsonPieceShape("arguments")}}}},
-					{"custom", &eventShape{other: strayShape, keys: []shapeKey{{"name", textShape}, {"input", pieceShape("input")}}}},
-				})}}},
-				{"function_call", &eventShape{other: strayShape, keys: []shapeKey{{"name", textShape}, {"arguments", jsonPieceShape("function_call")}}}},
+					{"function", &eventShape{other: strayShape, keys: []shapeKey{{"name", wholeShape(isName)}, {"arguments", jsonPieceShape("arguments")}}}},
+					{"custom", &eventShape{other: strayShape, keys: []shapeKey{{"name", wholeShape(isName)}, {"input", pieceShape("input")}}}},
+				}, nameKeys)}}},
+				{"function_call", &eventShape{other: strayShape, keys: []shapeKey{{"name", wholeShape(isName)}, {"arguments", jsonPieceShape("function_call")}}}},
 				{"audio", &eventShape{other: strayShape, keys: []shapeKey{
 					{"id", metaShape}, {"expires_at", metaShape}, {"data", spokenShape}, {"transcript", pieceShape("transcript")},
 				}}},
-				{"annotations", textShape},
+				{"annotations", wholeShape(isAnnotations)},
 			})}},
 			{"text", &eventShape{dialect: CompletionEvents, is: isPiece, name: "text"}},
-			{"message", itemDoneShape},
+			{"message", wholeShape(&slot{kind: Content, object: chatMessageObject})},
 			{"logprobs", echoShape},
 			{"finish_reason", finishShape},
-			{"native_finish_reason", metaShape},
-			{"content_filter_results", metaShape},
-		}}}},
-		{"id", metaShape}, {"object", metaShape}, {"created", metaShape}, {"model", metaShape}, {"provider", metaShape},
-		{"system_fingerprint", metaShape}, {"service_tier", metaShape}, {"usage", metaShape}, {"obfuscation", metaShape}, {"p", metaShape},
-		{"prompt_filter_results", metaShape},
-	},
+		})}}},
+		{"error", textShape},
+		// An event whose type is told by its name alone.
+		{"delta", strayShape}, {"index", firstShape},
+	}, keysOf(metaShape, append(strings.Fields(openAIResult), "obfuscation", "p")...)),
 	other: textShape,
 }
 
 // What the parts and items of a response look like while they grow, and when
 // they are done.
 var (
-	partAddedShape = &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
-		{"text", pieceShape("part")}, {"refusal", pieceShape("part")},
-	})}
-	itemAddedShape = &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
+	partAddedShape = &eventShape{table: responsePart, keys: keysOf(pieceShape("part"), "text", "refusal")}
+	partDoneShape  = wholeShape(&slot{kind: Content, object: responsePart})
+	sumAddedShape  = &eventShape{table: summaryPart, keys: keysOf(pieceShape("summary"), "text")}
+	itemAddedShape = &eventShape{table: itemObject, keys: []shapeKey{
 		{"content", &eventShape{slot: 2, each: partAddedShape}},
-		{"summary", &eventShape{slot: 2, each: &eventShape{other: textShape, keys: []shapeKey{{"type", metaShape}, {"text", pieceShape("summary")}}}}},
+		{"summary", &eventShape{slot: 2, each: sumAddedShape}},
 		{"arguments", jsonPieceShape("arguments")},
 		{"input", pieceShape("input")},
 		{"code", pieceShape("code")},
-		{"result", metaShape}, // an image
-	})}
-	itemDoneShape = &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
-		{"arguments", jsonShape},
-		{"tool_calls", &eventShape{each: &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
-			{"function", &eventShape{other: textShape, keys: []shapeKey{{"arguments", jsonShape}}}},
-		})}}},
-		{"audio", &eventShape{other: textShape, keys: []shapeKey{{"id", metaShape}, {"data", spokenShape}}}},
-		{"result", metaShape},
-	})}
-	// responseShape is the whole of it. It repeats settings of the request, which are
-	// not the model's words.
-	responseShape = &eventShape{other: textShape, keys: joinKeys(nameKeys, []shapeKey{
-		{"output", &eventShape{each: itemDoneShape}},
-		{"usage", metaShape}, {"instructions", metaShape}, {"tools", metaShape}, {"tool_choice", metaShape}, {"metadata", metaShape}, {"text", metaShape},
-		{"reasoning", metaShape}, {"prompt", metaShape}, {"user", metaShape}, {"safety_identifier", metaShape}, {"prompt_cache_key", metaShape},
-		{"previous_response_id", metaShape}, {"conversation", metaShape}, {"service_tier", metaShape}, {"truncation", metaShape},
-	})}
+	}}
+	itemDoneShape = wholeShape(&slot{kind: Content, object: itemObject})
+	// responseShape is the whole of it, settings of the request included.
+	responseShape = wholeShape(&slot{object: &object{rest: isOther, fields: responseFields(&slot{kind: Content, list: &slot{kind: Content, object: itemObject}})}})
 )
 
 // An eventType is a type of events.
@@ -159,7 +152,7 @@ type eventType struct {
 // ofResponse is a type of events of a response, with its own keys.
 func ofResponse(ends *Ending, keys ...shapeKey) *eventType {
 	return &eventType{ResponseEvents, &eventShape{other: strayShape, keys: joinKeys([]shapeKey{{"sequence_number", sequenceShape}}, nameKeys, keys, []shapeKey{
-		{"output_index", firstShape}, {"content_index", secondShape}, {"summary_index", secondShape},
+		{"output_index", firstShape}, {"content_index", secondShape}, {"summary_index", secondShape}, {"annotation_index", metaShape},
 	})}, ends}
 }
 
@@ -191,18 +184,16 @@ var eventTypes = map[string]*eventType{
 	"response.incomplete":  progressType(endsAll),
 	"response.failed":      progressType(endsAll),
 
-	"response.output_item.added":  ofResponse(nil, shapeKey{"item", itemAddedShape}),
-	"response.output_item.done":   ofResponse(&Ending{All: true}, shapeKey{"item", itemDoneShape}),
-	"response.content_part.added": ofResponse(nil, shapeKey{"part", partAddedShape}),
-	"response.content_part.done":  ofResponse(&Ending{Key: TextKey{Name: "part"}}, shapeKey{"part", itemDoneShape}),
-	"response.reasoning_summary_part.added": ofResponse(nil, shapeKey{"part", &eventShape{other: textShape, keys: []shapeKey{
-		{"type", metaShape}, {"text", pieceShape("summary")},
-	}}}),
-	"response.reasoning_summary_part.done": ofResponse(&Ending{Key: TextKey{Name: "summary"}}, shapeKey{"part", itemDoneShape}),
+	"response.output_item.added":            ofResponse(nil, shapeKey{"item", itemAddedShape}),
+	"response.output_item.done":             ofResponse(&Ending{All: true}, shapeKey{"item", itemDoneShape}),
+	"response.content_part.added":           ofResponse(nil, shapeKey{"part", partAddedShape}),
+	"response.content_part.done":            ofResponse(&Ending{Key: TextKey{Name: "part"}}, shapeKey{"part", partDoneShape}),
+	"response.reasoning_summary_part.added": ofResponse(nil, shapeKey{"part", sumAddedShape}),
+	"response.reasoning_summary_part.done":  ofResponse(&Ending{Key: TextKey{Name: "summary"}}, shapeKey{"part", partDoneShape}),
 
 	"response.output_text.delta":                growsType(pieceShape("part")),
 	"response.output_text.done":                 doneType("part", textShape),
-	"response.output_text.annotation.added":     ofResponse(nil, shapeKey{"annotation", textShape}),
+	"response.output_text.annotation.added":     ofResponse(nil, shapeKey{"annotation", wholeShape(&slot{kind: Other, object: annotation})}),
 	"response.refusal.delta":                    growsType(pieceShape("part")),
 	"response.refusal.done":                     doneType("part", textShape),
 	"response.reasoning_text.delta":             growsType(pieceShape("part")),
@@ -220,19 +211,21 @@ var eventTypes = map[string]*eventType{
 	"response.audio.delta":                      growsType(spokenShape),
 	"response.audio.transcript.delta":           growsType(pieceShape("transcript")),
 	"response.audio.transcript.done":            doneType("transcript", textShape),
-	"response.image_generation_call.partial_image": ofResponse(nil, keysOf(metaShape, "partial_image_b64", "size", "quality", "background",
-		"output_format", "partial_image_index")...),
+	"response.image_generation_call.partial_image": ofResponse(nil, append(keysOf(opaqueShape, "partial_image_b64"),
+		keysOf(metaShape, "size", "quality", "background", "output_format", "partial_image_index")...)...),
 
-	"message_start": ofMessage(nil, shapeKey{"message", textShape}),
-	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{other: textShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
-		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"data", metaShape}, // redacted thinking
-	})}}),
-	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys([]shapeKey{signedShape}, nameKeys, []shapeKey{
-		{"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"partial_json", jsonPieceShape("json")}, {"citation", textShape},
-	})}}),
+	"message_start": ofMessage(nil, shapeKey{"message", wholeShape(&slot{kind: Content, object: AnthropicMessage.top})}),
+	"content_block_start": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"content_block", &eventShape{table: blocks(Content).object, keys: []shapeKey{
+		signedShape, {"text", pieceShape("text")}, {"thinking", pieceShape("thinking")},
+	}}}),
+	"content_block_delta": ofMessage(nil, shapeKey{"index", firstShape}, shapeKey{"delta", &eventShape{other: strayShape, keys: joinKeys([]shapeKey{
+		signedShape, {"text", pieceShape("text")}, {"thinking", pieceShape("thinking")}, {"partial_json", jsonPieceShape("json")},
+		{"citation", wholeShape(&slot{kind: Other, object: citation})},
+	}, nameKeys)}}),
 	"content_block_stop": ofMessage(&Ending{All: true}, shapeKey{"index", firstShape}),
-	"message_delta":      ofMessage(nil, shapeKey{"delta", &eventShape{other: textShape, keys: keysOf(metaShape, "stop_reason")}}, shapeKey{"usage", metaShape}),
-	"message_stop":       ofMessage(endsAll),
+	"message_delta": ofMessage(nil, shapeKey{"delta", &eventShape{table: AnthropicMessage.top}}, shapeKey{"usage", metaShape},
+		shapeKey{"context_management", metaShape}),
+	"message_stop": ofMessage(endsAll),
 
 	"ping":  {nil, &eventShape{other: strayShape, keys: keysOf(metaShape, "type")}, nil},
 	"error": {nil, &eventShape{other: strayShape, keys: append(keysOf(textShape, "error", "message", "code", "param"), nameKeys...)}, nil},

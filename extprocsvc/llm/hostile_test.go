@@ -14,19 +14,23 @@ import (
 // and the escapes of its URL.
 func TestAttachments(t *testing.T) {
 	for link, want := range map[string]string{
-		`data:image/png;base64,iVBORw0KGgo=`:                 "",
-		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:    "",
-		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                "",
-		`https://example.com/a.png`:                          "https://example.com/a.png",
-		`data:text/plain,hello`:                              "data:text/plain,hello",
-		`data:image/png,a%20b`:                               "data:image/png,a%20b",
-		`data:text/plain;base64,aGVsbG8=`:                    "refused",
-		`DATA:Text\/Markdown; charset=utf-8;BASE64,aGVsbG8=`: "refused",
-		`data:text\u002fplain;base64\u002caGVsbG8=`:          "refused",
-		`data:;base64,aGVsbG8=`:                              "refused",
-		`data:;charset=utf-8;base64,aGVsbG8=`:                "refused",
-		`data:application/ld+json;base64,e30=`:               "refused",
-		`data:image/svg+xml;base64,PHN2Zz4=`:                 "refused",
+		`data:image/png;base64,iVBORw0KGgo=`:                                 "",
+		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:                    "",
+		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                                "",
+		`https://example.com/a.png`:                                          "https://example.com/a.png",
+		`data:text/plain,hello`:                                              "data:text/plain,hello",
+		`data:image/png,a%20b`:                                               "data:image/png,a%20b",
+		`data:text/plain;base64,aGVsbG8=`:                                    "refused",
+		`DATA:Text\/Markdown; charset=utf-8;BASE64,aGVsbG8=`:                 "refused",
+		`data:text\u002fplain;base64\u002caGVsbG8=`:                          "refused",
+		`data:text/plain;base64;x=y,aGVsbG8=`:                                "refused",
+		` data:text/plain; base64 ,aGVsbG8=`:                                 "refused",
+		`data:text/plain;x=` + strings.Repeat("a", 300) + `;base64,aGVsbG8=`: "refused",
+		`data:text/plain,jo%40example.org`:                                   "refused",
+		`data:;base64,aGVsbG8=`:                                              "refused",
+		`data:;charset=utf-8;base64,aGVsbG8=`:                                "refused",
+		`data:application/ld+json;base64,e30=`:                               "refused",
+		`data:image/svg+xml;base64,PHN2Zz4=`:                                 "refused",
 	} {
 		for _, c := range []struct {
 			dialect *Dialect
@@ -129,16 +133,26 @@ func TestHostileArguments(t *testing.T) {
 		arguments, refused string
 		want               []string
 	}{
-		"twice the same key":   {`{"a":"one","a":"two"}`, "", []string{"a", "one", "a", "two"}},
-		"behind the value":     {`{"a":"one"} two`, "", []string{`{"a":"one"} two`}},
-		"a control character":  {"{\"a\":\"o\x01ne\"}", "", []string{"{\"a\":\"o\x01ne\"}"}},
-		"single quotes":        {`{'a':'one'}`, "", []string{`{'a':'one'}`}},
-		"a list":               {`["one",-2.50e+1]`, "", []string{"one", "-2.50e+1"}},
-		"a string in a string": {`"\"one\""`, "", []string{`"one"`}},
-		"lone halves":          {`{"\ud800":"\udc00"}`, "", []string{"\ufffd", "\ufffd"}},
-		"nothing":              {``, "", nil},
-		"too deep":             {strings.Repeat(`[`, MaxDepth+1), "nested too deeply", nil},
-		"too many":             {`["` + strings.Repeat(`a","`, MaxTexts) + `a"]`, "too many texts", nil},
+		"twice the same key":     {`{"a":"one","a":"two"}`, "", []string{"a", "one", "a", "two"}},
+		"behind the value":       {`{"a":"one"} two`, "", []string{"a", "one", "two"}},
+		"a control character":    {"{\"a\":\"o\x01ne\"}", "", []string{"a", "\"o\x01ne\"}"}},
+		"a line end":             {"{\"a\":\"o\n\\u0040ne\"}", "", []string{"a", "o\n@ne"}},
+		"single quotes":          {`{'a':'one'}`, "", []string{`'a':'one'}`}},
+		"no numbers":             {`{"a":NaN,"b":[-Infinity,Infinity],"c":"\u0040"}`, "", []string{"a", "b", "-Infinity", "c", "@"}},
+		"cut in a string":        {`{"a":["\u0040o`, "", []string{"a", "@o"}},
+		"cut in an escape":       {`{"a":["\u0040o\u00`, "", []string{"a", "@o"}},
+		"cut in a backslash":     {`{"a":"\u0040o\`, "", []string{"a", "@o"}},
+		"cut behind a comma":     {`{"a":1, `, "", []string{"a", "1"}},
+		"an escape that is none": {`{"a":"\u0040","b":"\u0040\x"}`, "", []string{"a", "@", "b", `"\u0040\x"}`}},
+		"a number that goes on":  {`{"a":555 123 4567}`, "", []string{"a", "555 123 4567}"}},
+		"a number that is none":  {`{"a":007-2}`, "", []string{"a", "007-2}"}},
+		"a date":                 {`2026-01-02 at noon`, "", []string{"2026-01-02 at noon"}},
+		"a list":                 {`["one",-2.50e+1]`, "", []string{"one", "-2.50e+1"}},
+		"a string in a string":   {`"\"one\""`, "", []string{`"one"`}},
+		"lone halves":            {`{"\ud800":"\udc00"}`, "", []string{"\ufffd", "\ufffd"}},
+		"nothing":                {``, "", nil},
+		"too deep":               {strings.Repeat(`[`, MaxDepth+1), "nested too deeply", nil},
+		"too many":               {`["` + strings.Repeat(`a","`, MaxTexts) + `a"]`, "too many texts", nil},
 	} {
 		var d Doc
 		err := d.Scan(ChatCompletions, []byte(`{"messages":[{"tool_calls":[{"function":{"arguments":`+quoted(c.arguments)+`}}]}]}`))

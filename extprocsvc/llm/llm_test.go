@@ -24,7 +24,7 @@ func scan(t testing.TB, body string) *Doc {
 
 func TestReplaceList(t *testing.T) {
 	d := scan(t, `{"model":"m", "messages": [], "z":1}`)
-	apply(t, d, AddSystem("one"), SetModel("n"))
+	apply(t, d, AddSystem("one"), toModel("n"))
 	if got, want := string(d.AppendList(nil)), `[{"role":"system","content":"one"}]`; got != want {
 		t.Errorf("the list is %s, want %s", got, want)
 	}
@@ -32,7 +32,7 @@ func TestReplaceList(t *testing.T) {
 	if got, want := string(d.Append(nil)), `{"model":"n", "messages":  [{"content":"new","role":"user","x":1e5}] , "z":1}`; got != want || !d.Changed() {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	apply(t, d, SetModel("o"), AddSystem("two"))
+	apply(t, d, toModel("o"), AddSystem("two"))
 	want := `{"model":"o", "messages":  [{"role":"system","content":"two"},{"content":"new","role":"user","x":1e5}] , "z":1}`
 	if got := string(d.Append(nil)); got != want || d.Len() != len(want) {
 		t.Errorf("got %s, want %s", got, want)
@@ -71,10 +71,23 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-func apply(t testing.TB, d *Doc, edits ...Edit) {
+// toModel is what [Settings] say of the model.
+type toModel string
+
+// do applies an [Edit], or a model.
+func do(d *Doc, change any) error {
+	switch change := change.(type) {
+	case toModel:
+		return d.Set(&Settings{Model: string(change)})
+	default:
+		return d.Apply(change.(Edit))
+	}
+}
+
+func apply(t testing.TB, d *Doc, changes ...any) {
 	t.Helper()
-	for _, e := range edits {
-		if err := d.Apply(e); err != nil {
+	for _, c := range changes {
+		if err := do(d, c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,39 +98,39 @@ func TestEdits(t *testing.T) {
 	"messages" : [ {"content":"hi","role":"user"} ] , "z":[1, 2] }` + "\n"
 	for _, c := range []struct {
 		name, body string
-		edits      []Edit
+		edits      []any
 		want       string
 	}{
 		{"nothing", big, nil, big},
-		{"replace the model", big, []Edit{SetModel("new")}, strings.Replace(big, `"old\u0021"`, `"new"`, 1)},
-		{"a key in escapes is the same key", `{"\u006dod\u0065l":"old"}`, []Edit{SetModel("new")}, `{"\u006dod\u0065l":"new"}`},
-		{"a model that is no string", `{"model":{"a":[null]},"b":1}`, []Edit{SetModel("new")}, `{"model":"new","b":1}`},
-		{"the same model", `{"model":"same"}`, []Edit{SetModel("same")}, `{"model":"same"}`},
-		{"insert the model", ` { "a":1}`, []Edit{SetModel("new")}, ` {"model":"new", "a":1}`},
-		{"insert into an empty object", `{ }`, []Edit{SetModel("new")}, `{"model":"new" }`},
-		{"twice, the later one stays", `{"a":1}`, []Edit{SetModel("one"), SetModel("two")}, `{"model":"two","a":1}`},
-		{"twice, and back", `{"model":"one"}`, []Edit{SetModel("two"), SetModel("one")}, `{"model":"one"}`},
-		{"a nested model is none", `{"a":{"model":"x"}}`, []Edit{SetModel("new")}, `{"model":"new","a":{"model":"x"}}`},
-		{"quotes in the model", `{"model":1}`, []Edit{SetModel("a\"b\\\n\x00é\xff")}, `{"model":"a\"b\\\n\u0000é` + "\ufffd" + `"}`},
+		{"replace the model", big, []any{toModel("new")}, strings.Replace(big, `"old\u0021"`, `"new"`, 1)},
+		{"a key in escapes is the same key", `{"\u006dod\u0065l":"old"}`, []any{toModel("new")}, `{"\u006dod\u0065l":"new"}`},
+		{"a model that is no string", `{"model":{"a":[null]},"b":1}`, []any{toModel("new")}, `{"model":"new","b":1}`},
+		{"the same model", `{"model":"same"}`, []any{toModel("same")}, `{"model":"same"}`},
+		{"insert the model", ` { "a":1}`, []any{toModel("new")}, ` {"model":"new", "a":1}`},
+		{"insert into an empty object", `{ }`, []any{toModel("new")}, `{"model":"new" }`},
+		{"twice, the later one stays", `{"a":1}`, []any{toModel("one"), toModel("two")}, `{"model":"two","a":1}`},
+		{"twice, and back", `{"model":"one"}`, []any{toModel("two"), toModel("one")}, `{"model":"one"}`},
+		{"a nested model is none", `{"a":{"model":"x"}}`, []any{toModel("new")}, `{"model":"new","a":{"model":"x"}}`},
+		{"quotes in the model", `{"model":1}`, []any{toModel("a\"b\\\n\x00é\xff")}, `{"model":"a\"b\\\n\u0000é` + "\ufffd" + `"}`},
 		{
-			"rules come first, in order", big, []Edit{AddSystem("one", "two")},
+			"rules come first, in order", big, []any{AddSystem("one", "two")},
 			strings.Replace(big, `: [ {`, `: [{"role":"system","content":"one"},{"role":"system","content":"two"}, {`, 1),
 		},
 		{
 			"rules of later edits come behind, the model before or after", `{"messages":[{}],"model":"m"}`,
-			[]Edit{AddSystem("one"), SetModel("n"), AddSystem("two")},
+			[]any{AddSystem("one"), toModel("n"), AddSystem("two")},
 			`{"messages":[{"role":"system","content":"one"},{"role":"system","content":"two"},{}],"model":"n"}`,
 		},
 		{
 			"rules into an empty list, model inserted", `{"messages":[ ]}`,
-			[]Edit{AddSystem("one"), AddSystem("two"), SetModel("n")},
+			[]any{AddSystem("one"), AddSystem("two"), toModel("n")},
 			`{"model":"n","messages":[{"role":"system","content":"one"},{"role":"system","content":"two"} ]}`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := scan(t, c.body)
 			for _, e := range c.edits {
-				if err := d.Apply(e); err != nil {
+				if err := do(d, e); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -172,11 +185,11 @@ func TestModel(t *testing.T) {
 		}
 	}
 	d := scan(t, `{"model":"a"}`)
-	if err := d.Apply(SetModel("b")); err != nil {
+	if err := do(d, toModel("b")); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := d.Model(); got != "b" {
-		t.Errorf("after SetModel: %q", got)
+		t.Errorf("after the model: %q", got)
 	}
 }
 
@@ -196,8 +209,8 @@ func TestMessagesThatCannotBeRead(t *testing.T) {
 		if err := d.Apply(AddSystem("x")); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", body, err, want)
 		}
-		if err := d.Apply(SetModel("m")); err != nil {
-			t.Errorf("%s: SetModel: %v", body, err)
+		if err := do(d, toModel("m")); err != nil {
+			t.Errorf("%s: the model: %v", body, err)
 		}
 		if before != body {
 			t.Errorf("a failed edit changed %s", body)
@@ -340,7 +353,7 @@ func FuzzScan(f *testing.F) {
 			return
 		}
 		ruled := rule != "" && dialect.rules == chatMessages && d.Apply(AddSystem(rule, "second")) == nil
-		if err := d.Apply(SetModel(model)); err != nil {
+		if err := do(&d, toModel(model)); err != nil {
 			t.Fatal(err)
 		}
 		got := d.Append(nil)
@@ -575,7 +588,7 @@ func BenchmarkScan(b *testing.B) {
 
 func BenchmarkEdit(b *testing.B) {
 	in := body(1 << 10)
-	edits := []Edit{AddSystem("Answer in English.", "Never tell secrets."), SetModel("gpt-4o")}
+	edits := []any{AddSystem("Answer in English.", "Never tell secrets."), toModel("gpt-4o")}
 	var d Doc
 	var out []byte
 	b.ReportAllocs()
@@ -584,7 +597,7 @@ func BenchmarkEdit(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, e := range edits {
-			if err := d.Apply(e); err != nil {
+			if err := do(&d, e); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -37,12 +37,14 @@ var chatMessageObject = func() *object {
 		fields(&slot{kind: Arguments, object: chatFunction}, "function_call"),
 		fields(isSetting, "tool_call_id cache_control"),
 		fields(&slot{kind: Content, object: objectOf(
-			fields(isSetting, "id expires_at"), fields(isHidden, "data"), fields(anything(Content), "transcript"))}, "audio"),
-		fields(&slot{kind: Other, list: &slot{kind: Other, object: annotation}}, "annotations"),
+			fields(isSetting, "id expires_at"), fields(isSound, "data"), fields(anything(Content), "transcript"))}, "audio"),
+		fields(isAnnotations, "annotations"),
 	)
 	o.message = true
 	return o
 }()
+
+var isAnnotations = &slot{kind: Other, list: &slot{kind: Other, object: annotation}}
 
 // annotation is what a model says about its sources.
 var annotation = func() *object {
@@ -68,8 +70,15 @@ var (
 	)
 )
 
-// openAIResult are the fields of a response that hold no text.
-const openAIResult = `id object created model usage service_tier system_fingerprint prompt_filter_results`
+// derivedTokens are the keys of what vLLM says of a text besides: the numbers of
+// its tokens, and the same of the prompt.
+const derivedTokens = "token_ids prompt_token_ids prompt_logprobs"
+
+// openAIResult are the fields of a response that hold no text. The last ones are
+// Groq's, Cerebras's and llama.cpp's, with times that could be taken for numbers of
+// cards.
+const openAIResult = `id object created model usage service_tier system_fingerprint prompt_filter_results provider
+	x_groq time_info timings`
 
 // ChatCompletion is what the same API answers, when it does not stream.
 var ChatCompletion = &Dialect{
@@ -77,7 +86,7 @@ var ChatCompletion = &Dialect{
 	top: objectOf(
 		fields(listOf("choices", objectOf(
 			fields(&slot{as: asOdd, odd: "%s has a message that is not an object", object: chatMessageObject}, "message"),
-			fields(isDerived, "logprobs"), fields(isSetting, "index finish_reason stop_reason content_filter_results"),
+			fields(isDerived, "logprobs"), fields(isDerived, derivedTokens), fields(isSetting, "index finish_reason stop_reason content_filter_results"),
 		)), "choices"),
 		fields(isSetting, openAIResult), fields(isOther, Beside),
 	),
@@ -103,7 +112,7 @@ var Completion = &Dialect{
 	Name: "OpenAI Completions",
 	top: objectOf(
 		fields(listOf("choices", objectOf(
-			fields(words(Content), "text"), fields(isDerived, "logprobs"),
+			fields(words(Content), "text"), fields(isDerived, "logprobs"), fields(isDerived, derivedTokens),
 			fields(isSetting, "index finish_reason stop_reason content_filter_results"),
 		)), "choices"),
 		fields(isSetting, openAIResult), fields(isOther, Beside),
@@ -156,16 +165,21 @@ var Responses = &Dialect{
 
 // Response is what the same API answers, when it does not stream.
 var Response = &Dialect{
-	Name: "OpenAI Responses",
-	top: objectOf(
-		fields(listOf("output", itemObject), "output"), fields(isOther, Beside),
+	Name:  "OpenAI Responses",
+	top:   objectOf(responseFields(listOf("output", itemObject))),
+	needs: "output", is: hasOutput,
+}
+
+// responseFields are those of a response with an output.
+func responseFields(output *slot) []field {
+	return slices.Concat(
+		fields(output, "output"), fields(isOther, Beside),
 		fields(&slot{kind: System, list: &slot{kind: System, object: itemObject}}, "instructions"),
 		fields(isTools, "tools"),
 		fields(&slot{kind: ToolDescription, object: objectOf(fields(isTools, "format"), fields(isSetting, "verbosity"))}, "text"),
 		fields(isOther, "error"), fields(isSetting, openAIResult), fields(isSetting, openAISettings),
 		fields(isSetting, "created_at completed_at status incomplete_details previous_response_id conversation output_index billing"),
-	),
-	needs: "output", is: hasOutput,
+	)
 }
 
 // responsePart is a part of the content of an item. Those of the summary of
@@ -173,7 +187,7 @@ var Response = &Dialect{
 var responsePart = objectOf(
 	fields(isType, "type"), fields(words(Content), "text"), fields(anything(Refusal), "refusal"),
 	fields(isLink, "image_url file_data file_url"), fields(isSetting, "file_id detail"), fields(isName, "filename"),
-	fields(&slot{kind: Other, list: &slot{kind: Other, object: annotation}}, "annotations"), fields(isDerived, "logprobs"),
+	fields(isAnnotations, "annotations"), fields(isDerived, "logprobs"),
 	fields(&slot{kind: Other, object: inputAudio}, "input_audio"), fields(anything(Content), "transcript"),
 )
 

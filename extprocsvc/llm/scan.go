@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -54,6 +55,8 @@ type form uint8
 const (
 	bare   form = 1 << iota // a number, which has no quotes
 	inside                  // in JSON in a string: text is a span of Doc.inner
+	partly                  // a part of a content
+	asJSON                  // a string that is meant to be JSON, which is not looked into
 )
 
 // embedded is JSON in a string of the body: in without escapes is
@@ -178,6 +181,11 @@ type scanner struct {
 	role, kind, signature span
 	// form is that of the texts.
 	form form
+	// broken is, in JSON in a string, where the string or number begins that is
+	// none; or -1.
+	broken int
+	// noting tells that JSON in strings is not looked into.
+	noting bool
 }
 
 func (s *scanner) fail(reason string) bool {
@@ -273,34 +281,42 @@ func (s *scanner) member(o *object, base int) bool {
 // known looks a key up and refuses what readers could take differently. The
 // slot is nil for a key that the object does not list.
 func (s *scanner) known(o *object, key []byte, base int) (is *slot, ok bool) {
+	is, ok = s.listed(o, key)
+	return is, ok && (o.lax || s.unlike(key, base))
+}
+
+// listed looks a key up. The slot is nil for one that the object does not list.
+func (s *scanner) listed(o *object, key []byte) (is *slot, ok bool) {
 	for i := range o.fields {
 		if f := &o.fields[i]; len(f.key) == len(key) && bytes.Equal(f.key, key) {
-			is = f.is
-			break
+			return f.is, true
 		}
 	}
 	if o.lax {
-		return is, true
+		return nil, true
 	}
-	if is == nil {
-		for i := range o.fields {
-			// Some letters outside of ASCII are those in it in another case, and
-			// longer.
-			if f := &o.fields[i]; len(f.key) <= len(key) && bytes.EqualFold(f.key, key) {
-				return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
-			}
+	for i := range o.fields {
+		// Some letters outside of ASCII are those in it in another case, and
+		// longer.
+		if f := &o.fields[i]; len(f.key) <= len(key) && bytes.EqualFold(f.key, key) {
+			return nil, s.fail(fmt.Sprintf("a key differs from %q in case only", f.key))
 		}
 	}
+	return nil, true
+}
+
+// unlike notes a key, and refuses one that its object has already.
+func (s *scanner) unlike(key []byte, base int) bool {
 	for _, k := range s.keys[base:] {
 		if bytes.Equal(k, key) {
-			return nil, s.fail("duplicate key")
+			return s.fail("duplicate key")
 		}
 	}
 	if len(s.keys)-base == MaxKeys {
-		return nil, s.fail("too many keys in one object")
+		return s.fail("too many keys in one object")
 	}
 	s.keys = append(s.keys, key)
-	return is, true
+	return true
 }
 
 // shaped scans a value and notes what it means.
@@ -406,7 +422,7 @@ func (s *scanner) words(is *slot) bool {
 	case asAttachment:
 		switch attached(plain(raw)) {
 		case hiddenText:
-			s.refuse("%s has a text in base64, which cannot be read")
+			s.refuse("%s has a text in a data URL, which cannot be read")
 			return true
 		case encodedData:
 			return true
@@ -416,12 +432,21 @@ func (s *scanner) words(is *slot) bool {
 	case asSignature:
 		s.signature = in
 		return true
+	case asSound:
+		s.doc.traces = append(s.doc.traces, trace{s.message, span{in.at - 1, in.end + 1}})
+		return true
 	case asArguments:
+		if s.noting {
+			return s.note(in, is.kind, asJSON)
+		}
 		if within, ok := s.embedded(in); !ok || within {
 			return ok
 		}
 	default: // asOpaque
 		return true
+	}
+	if is.part {
+		return s.note(in, is.kind, partly)
 	}
 	return s.note(in, is.kind, 0)
 }
@@ -499,22 +524,54 @@ func (s *scanner) attribute(from int) {
 	}
 }
 
-// embedded scans JSON in a string. within is false if it is none: then the
-// string is a text like any other.
+// embedded scans JSON in a string, as lenient readers do: it may have NaN and
+// Infinity in it, and line ends in strings, and it may be cut off. Where it turns
+// out to be none, the rest of the string is a text as it stands. within is false
+// if there is none: then the string is a text like any other.
 func (s *scanner) embedded(in span) (within, ok bool) {
 	d := s.doc
 	at, texts := len(d.inner), len(d.texts)
 	d.inner = AppendUnquoted(d.inner, in.of(s.b))
-	inner := scanner{b: d.inner, i: at, doc: d, message: s.message, form: inside}
+	inner := scanner{b: d.inner, i: at, doc: d, message: s.message, form: inside, broken: -1}
 	inner.space()
+	c := inner.peek()
 	ok = inner.shaped(unknown[Arguments])
-	inner.space()
-	if !ok || inner.i < len(d.inner) {
+	if ok {
+		inner.space()
+	}
+	switch {
+	case ok && inner.i == len(d.inner):
+		d.embedded = append(d.embedded, embedded{in, int32(at), int32(len(d.inner))})
+		return true, true
+	case inner.limit:
+		return false, s.fail(inner.reason)
+	case c != '{' && c != '[':
 		d.inner, d.texts = d.inner[:at], d.texts[:texts]
-		return false, !inner.limit || s.fail(inner.reason)
+		return false, true
 	}
 	d.embedded = append(d.embedded, embedded{in, int32(at), int32(len(d.inner))})
-	return true, true
+	from := inner.i
+	if inner.broken >= 0 {
+		if from = inner.broken; inner.cut() {
+			return true, inner.note(span{int32(from + 1), int32(inner.i)}, Arguments, 0) || s.fail(inner.reason)
+		}
+	}
+	if n := len(d.texts) - 1; n >= texts && d.texts[n].form&bare != 0 && len(bytes.TrimSpace(d.inner[d.texts[n].text.end:from])) == 0 {
+		from = int(d.texts[n].text.at) // what looked like a number goes on
+		d.texts = d.texts[:n]
+	}
+	r := ruler{raw: in.of(s.b)}
+	outer, _ := r.before(from - at)
+	return true, s.note(span{in.at + int32(outer), in.end}, Arguments, 0)
+}
+
+// cut tells whether the string that is broken only lacks its end.
+func (s *scanner) cut() bool {
+	rest := s.b[s.i:]
+	if s.b[s.broken] != '"' || len(rest) == 0 {
+		return s.b[s.broken] == '"'
+	}
+	return rest[0] == '\\' && (len(rest) == 1 || rest[1] == 'u' && len(rest) < len(`\u0000`) && escapeEnd(append(slices.Clone(rest), "0000"...), 0) > 0)
 }
 
 // plain is a string without escapes.
@@ -552,29 +609,37 @@ type attachment uint8
 const (
 	readable    attachment = iota // the link itself is all there is
 	encodedData                   // a data URL in base64: an image, say
-	hiddenText                    // the same of a text, which models read as one
+	hiddenText                    // one of a text, or of who knows what, which models read as one
 )
 
 // attached tells what a link is: RFC 2397, without regard to case.
 func attached(link []byte) attachment {
 	const most = 256 // of what describes the data
+	link = bytes.TrimSpace(link)
 	head, _, ok := bytes.Cut(link[:min(len(link), most)], []byte(","))
-	described := strings.ToLower(string(head))
-	described, data := strings.CutPrefix(described, "data:")
-	described, encoded := strings.CutSuffix(described, ";base64")
-	if !ok || !data || !encoded {
+	described, data := strings.CutPrefix(strings.ToLower(string(head)), "data:")
+	params := strings.Split(described, ";")
+	for i := range params {
+		params[i] = strings.TrimSpace(params[i])
+	}
+	encoded := slices.Contains(params[1:], "base64")
+	switch {
+	case !data:
 		return readable
-	}
-	media, _, _ := strings.Cut(described, ";")
-	if media = strings.TrimSpace(media); media == "" || strings.HasPrefix(media, "text/") {
+	case !ok:
+		return hiddenText // somewhere behind all that
+	case isTextType(params[0]) && (encoded || bytes.IndexByte(link[len(head):], '%') >= 0):
 		return hiddenText
+	case encoded:
+		return encodedData
 	}
-	for _, kind := range []string{"json", "xml", "yaml", "javascript"} {
-		if strings.HasSuffix(media, kind) {
-			return hiddenText
-		}
-	}
-	return encodedData
+	return readable
+}
+
+// isTextType tells whether a media type, in lower case, is that of a text.
+func isTextType(media string) bool {
+	return media == "" || strings.HasPrefix(media, "text/") ||
+		slices.ContainsFunc([]string{"json", "xml", "yaml", "javascript"}, func(kind string) bool { return strings.HasSuffix(media, kind) })
 }
 
 // text scans a string and returns the span between its quotes.
@@ -689,6 +754,10 @@ func (s *scanner) value() bool {
 		return s.literal("false")
 	case 'n':
 		return s.literal("null")
+	case 'N':
+		return s.form&inside != 0 && s.literal("NaN") || s.unexpected("a value")
+	case 'I':
+		return s.form&inside != 0 && s.literal("Infinity") || s.unexpected("a value")
 	default:
 		if c == '-' || '0' <= c && c <= '9' {
 			return s.number()
@@ -716,6 +785,21 @@ func (s *scanner) literal(word string) bool {
 }
 
 func (s *scanner) number() bool {
+	at := s.i
+	if s.strictNumber() {
+		return true
+	}
+	if s.form&inside == 0 {
+		return false
+	}
+	if s.b[at] == '-' && s.i == at+1 && s.peek() == 'I' && s.literal("Infinity") {
+		return true
+	}
+	s.broken = at
+	return false
+}
+
+func (s *scanner) strictNumber() bool {
 	if s.peek() == '-' {
 		s.i++
 	}
@@ -757,7 +841,7 @@ const (
 // together: the lowest bit of stops marks the first quote, backslash or
 // control character among them.
 func (s *scanner) quoted() (escaped, ok bool) {
-	b, i := s.b, s.i+1
+	b, at, i := s.b, s.i, s.i+1
 	for {
 		for len(b)-i >= 8 {
 			w := binary.LittleEndian.Uint64(b[i:])
@@ -774,6 +858,7 @@ func (s *scanner) quoted() (escaped, ok bool) {
 		}
 		s.i = i
 		if i == len(b) {
+			s.broken = at
 			return escaped, s.unexpected("a quote")
 		}
 		switch b[i] {
@@ -783,9 +868,17 @@ func (s *scanner) quoted() (escaped, ok bool) {
 		case '\\':
 			escaped = true
 			if i = escapeEnd(b, i); i < 0 {
+				s.broken = at
 				return escaped, s.fail("invalid escape in a string")
 			}
+		case '\n', '\r', '\t':
+			if s.form&inside != 0 {
+				i++
+				continue
+			}
+			return escaped, s.fail("control character in a string")
 		default:
+			s.broken = at
 			return escaped, s.fail("control character in a string")
 		}
 	}

@@ -98,7 +98,7 @@ func TestSet(t *testing.T) {
 // Settings come after the edits of a chain.
 func TestSetAfterEdits(t *testing.T) {
 	d := scan(t, `{"messages":[{}]}`)
-	apply(t, d, SetModel("x"), AddSystem("rule"))
+	apply(t, d, toModel("x"), AddSystem("rule"))
 	if err := d.Set(&Settings{Overrides: []Field{{"n", []byte("1")}}, Aliases: []Alias{{"x", "y"}}, Prompts: Prompts{Prepend: []Message{{"user", "u"}}}}); err != nil {
 		t.Fatal(err)
 	}

@@ -143,9 +143,10 @@ type sseLine struct{ data, raw int }
 
 // eventFields parts an event. data is the payload, the lines of the field data with
 // LF between them, and lines tell where they come from; room is for a payload
-// of several lines. For comments that are not blank, and for lines of fields
-// that the standard does not know, other is called with their ranges: nobody
-// should show them to a person, but somebody could.
+// of several lines. For comments that are not blank, for lines of fields that the
+// standard does not know, and for names and ids of events that look like a text,
+// other is called with their ranges: nobody should show them to a person, but
+// somebody could.
 func eventFields(raw, room []byte, lines []sseLine, other func(at, end int)) (data []byte, _ []sseLine, found bool) {
 	i := 0
 	if bytes.HasPrefix(raw, byteOrderMark) {
@@ -179,8 +180,8 @@ func eventFields(raw, room []byte, lines []sseLine, other func(at, end int)) (da
 				lines = append(lines, sseLine{len(room), i + at})
 				room = append(room, line[at:]...)
 				data = room
-			case string(name) == "event", string(name) == "id", string(name) == "retry":
-			case len(name) > 0 || len(bytes.TrimLeft(line[at:], " \t")) > 0:
+			case (string(name) == "event" || string(name) == "id" || string(name) == "retry") && isIdentifier(line[at:]):
+			case len(bytes.Trim(line, ": \t")) > 0:
 				other(i, i+n)
 			}
 		}

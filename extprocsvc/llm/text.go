@@ -54,6 +54,9 @@ type Text struct {
 	Message int
 	// Kind is what it is to the model.
 	Kind Kind
+	// Part tells that it is a part of a content, which readers put together with
+	// the next one of the message.
+	Part bool
 	// Role and Raw are parts of JSON strings, without quotes and with their
 	// escapes; see [AppendUnquoted]. A message without a role has an empty
 	// one. They must not be changed.
@@ -135,7 +138,7 @@ var roleSystem = []byte("system")
 
 // text is a text that was found, as the n-th.
 func (d *Doc) text(f *found, n int) Text {
-	t := Text{Index: n, Message: int(f.message), Kind: f.kind, Role: f.role.of(d.body), Raw: f.text.of(d.body)}
+	t := Text{Index: n, Message: int(f.message), Kind: f.kind, Part: f.form&partly != 0, Role: f.role.of(d.body), Raw: f.text.of(d.body)}
 	if f.form&inside != 0 {
 		t.Raw = f.text.of(d.inner)
 	}

@@ -30,8 +30,9 @@ const (
 	Note
 )
 
-// aside tells that spans do not change the text, and so stand beside others.
-func (a Action) aside() bool { return a == Reject || a == Note }
+// Hides tells that something is put in the place of what is found. Spans of other
+// actions stand beside those that hide.
+func (a Action) Hides() bool { return a != Reject && a != Note }
 
 // A Rule is something to look for.
 type Rule struct {
@@ -96,7 +97,7 @@ func Compile(rules []Rule, o Options) (*Finder, error) {
 		}
 		for _, fm := range forms {
 			k := key{Mask, fm.apart()}
-			if r.Action.aside() {
+			if !r.Action.Hides() {
 				k.of = r.Action
 			}
 			patterns[k] = append(patterns[k], fm.pattern(r.Name))
@@ -257,7 +258,7 @@ func (s *Scan) take(i int, matches []pattern.Match, text []byte, base int) {
 			}
 		}
 		f := Finding{Rule: o.rule, Start: m.Start, End: m.End}
-		if r.Action.aside() {
+		if !r.Action.Hides() {
 			s.out = append(s.out, f)
 			continue
 		}

@@ -26,6 +26,7 @@ func init() {
 		Phases:    extprocsvc.InputPhase | extprocsvc.ResponsePhase,
 		NeedsOne:  extprocsvc.Annotate | extprocsvc.Modify | extprocsvc.Reject,
 		ReadsBody: true,
+		Texts:     true,
 		New:       build,
 	})
 }
@@ -288,6 +289,14 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (result extprocsv
 		}
 	}()
 	var changes []llm.Change
+	note := func(rule int, more ...llm.Change) {
+		result.Tags = p.tag(result.Tags, rule)
+		if p.finder.Rule(rule).Action == sensitive.Reject {
+			result.Rejection = rejection
+		}
+		changes = append(changes, more...)
+	}
+	seams := extprocsvc.NewSeams(p.finder, func(rule int, more []llm.Change) { note(rule, more...) })
 	for t := range doc.Texts() {
 		if err := ctx.Err(); err != nil {
 			return extprocsvc.Result{}, err
@@ -295,16 +304,15 @@ func (p *processor) process(ctx context.Context, doc *llm.Doc) (result extprocsv
 		text := t.Unquoted(&rm.text)
 		rm.found = p.finder.Find(rm.found[:0], text)
 		for _, x := range rm.found {
-			result.Tags = p.tag(result.Tags, x.Rule)
-			switch p.finder.Rule(x.Rule).Action {
-			case sensitive.Reject:
-				result.Rejection = rejection
-			case sensitive.Note:
-			default:
-				changes = append(changes, llm.Change{Text: t.Index, From: x.Start, To: x.End, With: x.With})
+			if p.finder.Rule(x.Rule).Action.Hides() {
+				note(x.Rule, llm.Change{Text: t.Index, From: x.Start, To: x.End, With: x.With})
+			} else {
+				note(x.Rule)
 			}
 		}
+		seams.Add(&t, text, rm.found)
 	}
+	seams.Close()
 	if result.Rejection == nil && len(changes) > 0 {
 		result.Edits = []llm.Edit{llm.ChangeTexts(changes...)}
 	}

@@ -136,3 +136,61 @@ func TestNames(t *testing.T) {
 		t.Errorf("tags %v", p.tags)
 	}
 }
+
+// What goes from one part of a content into the next is found as well.
+func TestParts(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		dialect    *llm.Dialect
+		body, want string // want is empty for a rejection
+	}{
+		{"two parts", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"it is 078-\u0030"},{"type":"text","text":"5-1120, yes"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"it is <SSN>"},{"type":"text","text":", yes"}]}]}`},
+		{"three, with another thing between them", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"ada@ex"},{"type":"image_url","image_url":{"url":"https://h/"}},{"type":"text","text":"ample"},{"type":"text","text":".com"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"<EMAIL_ADDRESS>"},{"type":"image_url","image_url":{"url":"https://h/"}},{"type":"text","text":""},{"type":"text","text":""}]}]}`},
+		{"a word beside what a part has itself", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"Sum this up."},{"type":"text","text":"bob@example.com wrote"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"Sum this up."},{"type":"text","text":"<EMAIL_ADDRESS> wrote"}]}]}`},
+		{"beside what a part in the middle has", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"ada@ex"},{"type":"text","text":"ample.com bob@example.com or ad"},{"type":"text","text":"a@example.com"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"<EMAIL_ADDRESS>"},{"type":"text","text":" <EMAIL_ADDRESS> or ad"},{"type":"text","text":"<EMAIL_ADDRESS>"}]}]}`},
+		{"two messages", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"078-05"}]},{"role":"user","content":[{"type":"text","text":"-1120"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"078-05"}]},{"role":"user","content":[{"type":"text","text":"-1120"}]}]}`},
+		{"a text in each part", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"1"},{"type":"text","text":"078-05-1120"}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"1"},{"type":"text","text":"<SSN>"}]}]}`},
+		{"system blocks", llm.Messages,
+			`{"system":[{"type":"text","text":"078-05"},{"type":"text","text":"-1120"}],"messages":[]}`,
+			`{"system":[{"type":"text","text":"<SSN>"},{"type":"text","text":""}],"messages":[]}`},
+		{"blocks with citations", llm.AnthropicMessage,
+			`{"role":"assistant","content":[{"type":"text","text":"write to ada@"},{"type":"text","text":"example.com","citations":[{"type":"char_location","cited_text":"it"}]}]}`,
+			`{"role":"assistant","content":[{"type":"text","text":"write to <EMAIL_ADDRESS>"},{"type":"text","text":"","citations":[{"type":"char_location","cited_text":"it"}]}]}`},
+		{"an item", llm.Response,
+			`{"output":[{"type":"message","content":[{"type":"output_text","text":"078-05"},{"type":"output_text","text":"-1120"}]}]}`,
+			`{"output":[{"type":"message","content":[{"type":"output_text","text":"<SSN>"},{"type":"output_text","text":""}]}]}`},
+		{"a rejection", llm.ChatCompletions,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"AKIAIOSF"},{"type":"text","text":"ODNN7EXAMPLE"}]}]}`, ""},
+	} {
+		p, err := made(t, both, `{action: mask, matchers: [pii, {name: secrets, action: reject}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc := extproctest.Doc(t, c.dialect, c.body)
+		got, err := p.ProcessRequest(t.Context(), &extprocsvc.Request{Prompt: doc})
+		if err != nil || (got.Rejection != nil) != (c.want == "") {
+			t.Errorf("%s: got %+v, %v", c.name, got, err)
+			continue
+		}
+		for _, e := range got.Edits {
+			if err := doc.Apply(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if body := string(doc.Append(nil)); c.want != "" && body != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.name, body, c.want)
+		}
+	}
+}

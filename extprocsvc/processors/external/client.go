@@ -76,17 +76,6 @@ func (t *clientTable) get(endpoint string, m material) (*client, error) {
 	return c, nil
 }
 
-// closeIdle closes the connections that no call uses.
-func (t *clientTable) closeIdle() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, ref := range t.m {
-		if c := ref.Value(); c != nil {
-			c.kept.CloseIdleConnections()
-		}
-	}
-}
-
 // transport speaks HTTP/1.1 straight to the endpoint: no proxy of the
 // environment, no compression, and, being no http.Client, no redirects and no
 // cookies.

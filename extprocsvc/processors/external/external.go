@@ -34,6 +34,8 @@ func init() {
 
 // settings are the processor's section config.
 type settings struct {
+	_ struct{} `refused:"params"`
+
 	Endpoint       *string `yaml:"endpoint"`
 	Namespace      *string `yaml:"namespace"`
 	Version        *int    `yaml:"version"`

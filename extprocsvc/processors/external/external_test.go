@@ -82,6 +82,7 @@ func TestConfig(t *testing.T) {
 		{at("https://h", ", clientKeyPath: "+key), "clientKeyPath: a client key needs its certificate"},
 		{at("https://h", ", clientCertPath: "+cert+", clientKeyPath: "+other), "clientCertPath: not a certificate with the key of clientKeyPath"},
 		{at("h", ", capath: x"), `capath: unknown key; did you mean "caPath"?`},
+		{at("h", ", params: {modify: true}"), "params: params stand beside config, not in it; move them out"},
 	} {
 		_, err := build(extprocsvc.Setup{Name: "p", Phase: in, Config: raw(t, c.conf), ReadFile: os.ReadFile})
 		errs := config.Errors(err)

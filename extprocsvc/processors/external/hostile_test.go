@@ -121,6 +121,7 @@ func TestReplies(t *testing.T) {
 		"422 of EA":                 {answers(422, quoted, written("metadata", `{"processor_result":{"rejection_reason":"bad language"}}`)), "rejected AIGW_POLICY_VIOLATION: bad language"},
 		"422 of EA, JSON":           {answers(422, "application/json", `{"metadata":{"tags":{"a":["b"]},"processor_result":{}}}`), "tags a:b; rejected AIGW_POLICY_VIOLATION: Request rejected by policy"},
 		"422 of a web framework":    {answers(422, "application/json", `{"detail":[{"loc":["x"]}]}`), "Internal Server Error for good: answered 422 Unprocessable Entity"},
+		"422 without its parts":     {answers(422, quoted, ""), "Internal Server Error for good: answered 422 Unprocessable Entity"},
 		"hangs up":                  {breaks(""), "Bad Gateway: broke the connection, or does not speak HTTP"},
 		"not HTTP":                  {breaks("my secret prompt\r\n\r\n"), "Bad Gateway: broke the connection, or does not speak HTTP"},
 		"hangs up in the reply":     {breaks("HTTP/1.1 200 OK\r\nContent-Type: " + quoted + "\r\nContent-Length: 1000\r\n\r\n--B\r\n"), bad + "the reply ends too early"},

@@ -126,3 +126,14 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	})
 	return s
 }
+
+// closeIdle closes the connections that no call uses.
+func (t *clientTable) closeIdle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ref := range t.m {
+		if c := ref.Value(); c != nil {
+			c.kept.CloseIdleConnections()
+		}
+	}
+}

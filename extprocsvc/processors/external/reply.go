@@ -325,8 +325,8 @@ func readEarlyReject(media, boundary string, body io.Reader, c *call) (reply, er
 	} else {
 		text, err = io.ReadAll(body)
 	}
-	if err != nil {
-		return reply{}, err
+	if err != nil { // what the status says is certain
+		return reply{}, statusError(http.StatusUnprocessableEntity)
 	}
 	var object struct {
 		metadata

@@ -69,22 +69,38 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 	if p.SkipSystemMessages != nil {
 		made.skipSystem = *p.SkipSystemMessages
 	}
-	if len(p.Topics) == 0 {
+	phrases := made.read(p.Topics, s.ReadFile, errorf)
+	made.forbid(p, s.Rights&extprocsvc.Reject != 0, errorf)
+	if len(errs) > 0 {
+		return nil, config.Join(errs)
+	}
+	made.finder = compile(phrases)
+	for _, name := range made.names {
+		made.tags = append(made.tags, "topic:"+name)
+	}
+	return made, nil
+}
+
+// report notes a mistake in a param.
+type report func(key, format string, args ...any)
+
+// read notes the topics and returns their phrases, cut into words.
+func (p *processor) read(topics []topic, readFile func(string) ([]byte, error), errorf report) (phrases [][]string) {
+	if len(topics) == 0 {
 		errorf("topics", "topic-detect needs topics: a list of at least one topic with its phrases")
 	}
-	var phrases [][]string
-	for i, t := range p.Topics {
+	for i, t := range topics {
 		name := strings.ToLower(t.Name)
 		switch {
 		case name == "" || len(name) > maxName:
 			errorf("topics", "topic %d needs a name of at most %d bytes", i+1, maxName)
-		case slices.Contains(made.names, name):
+		case slices.Contains(p.names, name):
 			errorf("topics", "two topics have the name %q", name)
 		}
-		made.names = append(made.names, name)
+		p.names = append(p.names, name)
 		list := t.Phrases
 		if t.File != "" {
-			text, err := s.ReadFile(t.File)
+			text, err := readFile(t.File)
 			if err != nil {
 				errorf("topics", "topic %q: %v", name, err)
 				continue
@@ -104,46 +120,43 @@ func build(s extprocsvc.Setup) (extprocsvc.Processor, error) {
 					errorf("topics", "topic %q: the phrase %q has no word in it", name, phrase)
 				}
 				phrases = append(phrases, folded)
-				made.of = append(made.of, mention{i, 1 - from.weight})
+				p.of = append(p.of, mention{i, 1 - from.weight})
 			}
 		}
 	}
-	made.forbidden = make([]string, len(made.names))
-	for _, name := range p.AllowedTopics {
-		if !slices.Contains(made.names, strings.ToLower(name)) {
+	return phrases
+}
+
+// forbid notes which topics are refused.
+func (p *processor) forbid(set params, rejects bool, errorf report) {
+	p.forbidden = make([]string, len(p.names))
+	for _, name := range set.AllowedTopics {
+		if !slices.Contains(p.names, strings.ToLower(name)) {
 			errorf("allowed_topics", "no topic has the name %q", name)
 		}
 	}
-	for _, name := range p.RejectedTopics {
-		if !slices.Contains(made.names, strings.ToLower(name)) {
+	for _, name := range set.RejectedTopics {
+		if !slices.Contains(p.names, strings.ToLower(name)) {
 			errorf("rejected_topics", "no topic has the name %q", name)
 		}
 	}
 	listed := func(list []string, name string) bool {
 		return slices.ContainsFunc(list, func(l string) bool { return strings.ToLower(l) == name })
 	}
-	for i, name := range made.names {
+	for i, name := range p.names {
 		switch {
-		case listed(p.RejectedTopics, name):
-			made.forbidden[i] = "Detected topic in rejected_topics"
-		case len(p.AllowedTopics) > 0 && !listed(p.AllowedTopics, name):
-			made.forbidden[i] = "Detected topic not in allowed_topics"
+		case listed(set.RejectedTopics, name):
+			p.forbidden[i] = "Detected topic in rejected_topics"
+		case len(set.AllowedTopics) > 0 && !listed(set.AllowedTopics, name):
+			p.forbidden[i] = "Detected topic not in allowed_topics"
 		}
 	}
 	switch {
-	case s.Rights&extprocsvc.Reject == 0:
-		clear(made.forbidden)
-	case len(p.AllowedTopics)+len(p.RejectedTopics) == 0:
+	case !rejects:
+		clear(p.forbidden)
+	case len(set.AllowedTopics)+len(set.RejectedTopics) == 0:
 		errorf("", "reject: true needs rejected_topics or allowed_topics")
 	}
-	if len(errs) > 0 {
-		return nil, config.Join(errs)
-	}
-	made.finder = compile(phrases)
-	for _, name := range made.names {
-		made.tags = append(made.tags, "topic:"+name)
-	}
-	return made, nil
 }
 
 // lines returns the lines of a word list. Empty ones and those that begin with
