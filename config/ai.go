@@ -141,6 +141,12 @@ var providers = map[string]provider{
 	}},
 }
 
+// AtProvider tells that an ai backend is asked at its provider's own host, by the
+// name of which it is known there.
+func (b *Backend) AtProvider() bool {
+	return b.AI != nil && b.Target != (Target{}) && b.Target == providers[b.AI.Provider].target
+}
+
 // customPaths are those of a custom provider, below its base.
 var customPaths = map[APIType]string{
 	Completions: "/chat/completions", Responses: "/responses", Embeddings: "/embeddings",

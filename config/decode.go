@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -39,7 +40,8 @@ type decoder struct {
 	// public, if not nil, gets the scalars that may be shown; see [Source].
 	public map[*node]bool
 	// unsupported tells that what is decoded stands below a key that is not
-	// supported: one error says so.
+	// supported: one error says so. A key that is not known there, and like no
+	// other, may be one of a later release.
 	unsupported bool
 }
 
@@ -177,8 +179,8 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			known = false
 			if msg, ok := s.notYet[key.name]; ok {
 				d.add(said(key, child, Unsupported, "%s", msg))
-			} else {
-				d.add(said(key, child, UnknownKey, "unknown key; %s", suggest(key.name, s.known, s.names)))
+			} else if best := nearestKey(key.name, s.known); best != "" || !d.unsupported {
+				d.add(said(key, child, UnknownKey, "unknown key; %s", proposal(best, s.known, s.names)))
 			}
 			continue
 		}
@@ -403,15 +405,10 @@ func (s *shape) collect(t reflect.Type, at []int) {
 // suggest proposes what the user may have meant: the nearest of all known
 // words, or else the list of those that work.
 func suggest(word string, known, working []string) string {
-	best, distance := "", len(word)/3+1
-	for _, k := range known {
-		if strings.EqualFold(k, word) {
-			return fmt.Sprintf("did you mean %q?", k)
-		}
-		if dist := editDistance(word, k); dist <= distance && dist < len(k) {
-			best, distance = k, dist-1
-		}
-	}
+	return proposal(nearest(word, known), known, working)
+}
+
+func proposal(best string, known, working []string) string {
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
@@ -419,6 +416,44 @@ func suggest(word string, known, working []string) string {
 		working = known
 	}
 	return "expected " + alternatives(working)
+}
+
+// nearest returns the known word that differs from a word by the fewest letters;
+// it is empty if none is near.
+func nearest(word string, known []string) string {
+	best, distance := "", len(word)/3+1
+	if len(word) < 5 {
+		distance = 1
+	}
+	for _, k := range known {
+		if strings.EqualFold(k, word) {
+			return k
+		}
+		if dist := editDistance(word, k); dist <= distance && dist < len(k) {
+			best, distance = k, dist-1
+		}
+	}
+	return best
+}
+
+// nearestKey is nearest for keys. The only one of which a word is a part, as
+// prefix is of pathPrefix, is nearer than one that differs by several letters.
+func nearestKey(word string, known []string) string {
+	best := nearest(word, known)
+	if len(word) < 4 || best != "" && editDistance(word, best) < 2 {
+		return best
+	}
+	whole := ""
+	for _, k := range known {
+		switch {
+		case k == whole || !strings.Contains(strings.ToLower(k), strings.ToLower(word)):
+		case whole != "":
+			return best
+		default:
+			whole = k
+		}
+	}
+	return cmp.Or(whole, best)
 }
 
 // alternatives is "a", "a or b", "one of a, b, c".

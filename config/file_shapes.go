@@ -168,6 +168,23 @@ func (c *conditional[T]) decodeNode(d *decoder, n *node) {
 	}
 }
 
+// conditionalList is a list of limits, all of which must admit a request, or
+// {conditional: […]} with one limit in each entry.
+type conditionalList[T any] struct {
+	always  []T
+	entries []conditionalEntry[T]
+}
+
+func (l *conditionalList[T]) decodeNode(d *decoder, n *node) {
+	switch {
+	case n.isNull():
+	case n.kind == mappingNode:
+		l.entries = decodeConditional[T](d, n)
+	default:
+		d.decode(n, &l.always)
+	}
+}
+
 // decodeConditional reads {conditional: […]}.
 func decodeConditional[T any](d *decoder, n *node) []conditionalEntry[T] {
 	var c conditionalForm[T]

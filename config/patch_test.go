@@ -78,7 +78,7 @@ func TestPatchedTree(t *testing.T) {
 			if now == nil || len(errs) > 0 {
 				return
 			}
-			for range 100 {
+			for range 40 {
 				edited := mutate(r, string(now.text))
 				next, ok := patched(t, now, edited)
 				edits++
