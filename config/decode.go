@@ -109,7 +109,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 			v.SetMapIndex(reflect.ValueOf(n.branch.keys[i].name), item)
 		}
 	case reflect.String:
-		if n.kind != scalarNode || n.tag != "!!str" {
+		if n.kind != scalarNode || n.tag != strTag {
 			if !n.isNull() {
 				d.errorf(n, Invalid, "expected a string, found %s%s", n.what(), quoteHint(n))
 			}
@@ -117,7 +117,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		}
 		v.SetString(n.value)
 	case reflect.Bool:
-		if n.kind != scalarNode || n.tag != "!!bool" {
+		if n.kind != scalarNode || n.tag != boolTag {
 			if !n.isNull() {
 				d.errorf(n, Invalid, "expected true or false, found %s", n.what())
 			}
@@ -126,21 +126,21 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		v.SetBool(strings.EqualFold(n.value, "true"))
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(n.value, 64)
-		if n.kind != scalarNode || n.tag != "!!int" && n.tag != "!!float" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag && n.tag != floatTag || err != nil {
 			d.errorf(n, Invalid, "expected a number, found %s", n.what())
 			return
 		}
 		v.SetFloat(f)
 	case reflect.Int, reflect.Int64:
 		i, err := strconv.ParseInt(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
-		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag || err != nil {
 			d.errorf(n, Invalid, "expected a whole number, found %s", n.what())
 			return
 		}
 		v.SetInt(i)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		u, err := strconv.ParseUint(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
-		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag || err != nil {
 			d.errorf(n, Invalid, "expected a whole number from 0 to %d, found %s", uint64(1)<<v.Type().Bits()-1, n.what())
 			return
 		}
@@ -297,7 +297,7 @@ func (d *decoder) words(n *node, kind reflect.Kind, field fieldShape) {
 // word checks a string against the words of its field.
 func (d *decoder) word(n *node, field fieldShape) {
 	switch {
-	case n.kind != scalarNode || n.tag != "!!str" || n.value == "" || slices.Contains(field.enum, n.value):
+	case n.kind != scalarNode || n.tag != strTag || n.value == "" || slices.Contains(field.enum, n.value):
 	case slices.Contains(field.enumNotYet, n.value) && d.unsupported:
 	case slices.Contains(field.enumNotYet, n.value):
 		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected %s", alternatives(field.enum))

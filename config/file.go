@@ -322,7 +322,7 @@ type filePath struct {
 type filePattern string
 
 func (f *filePattern) decodeNode(d *decoder, n *node) {
-	if n.kind == sequenceNode && len(n.children) == 2 && n.children[1].tag == "!!int" {
+	if n.kind == sequenceNode && len(n.children) == 2 && n.children[1].tag == intTag {
 		n = n.children[0]
 	}
 	d.decode(n, (*string)(f))

@@ -107,7 +107,7 @@ type fileNamedLocation struct {
 
 func (k *fileKey) decodeNode(d *decoder, n *node) {
 	k.node = n
-	if n.kind == scalarNode && n.tag == "!!str" {
+	if n.kind == scalarNode && n.tag == strTag {
 		k.value = strings.TrimSpace(n.value)
 		if name, ok := soleVariable(strings.TrimSpace(n.source())); ok && n.variable {
 			k.variable = name
