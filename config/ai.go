@@ -19,7 +19,7 @@ type AI struct {
 	Model string
 	// APIs tell which API a request is: the first whose suffix its path ends
 	// with. The last one has no suffix.
-	APIs []API
+	APIs APIs
 	// Path is the path with its query that takes the place of the client's; empty
 	// for what APIs say.
 	Path string
@@ -102,11 +102,14 @@ type ModelAlias struct {
 // Message is one of a chat.
 type Message struct{ Role, Content string }
 
-// API returns what a request is, by its path without the query.
-func (a *AI) API(path string) *API {
-	for i := range a.APIs {
-		if strings.HasSuffix(path, a.APIs[i].Suffix) {
-			return &a.APIs[i]
+// APIs are what the requests to a backend are.
+type APIs []API
+
+// At returns what a request is, by its path without the query.
+func (a APIs) At(path string) *API {
+	for i := range a {
+		if strings.HasSuffix(path, a[i].Suffix) {
+			return &a[i]
 		}
 	}
 	return &API{Type: passthrough}
@@ -138,6 +141,12 @@ var providers = map[string]provider{
 	}},
 }
 
+// AtProvider tells that an ai backend is asked at its provider's own host, by the
+// name of which it is known there.
+func (b *Backend) AtProvider() bool {
+	return b.AI != nil && b.Target != (Target{}) && b.Target == providers[b.AI.Provider].target
+}
+
 // customPaths are those of a custom provider, below its base.
 var customPaths = map[APIType]string{
 	Completions: "/chat/completions", Responses: "/responses", Embeddings: "/embeddings",
@@ -153,7 +162,7 @@ func wholePath(path string) RegexRewrite {
 // one path.
 func completionsAt(path string) []API { return []API{{Type: Completions, Rewrite: wholePath(path)}} }
 
-// placedAIPolicy is an ai policy with its place.
+// placedAIPolicy is an ai policy with the place of what has it under the key ai.
 type placedAIPolicy struct {
 	path   string
 	policy *fileAIPolicy
@@ -163,7 +172,7 @@ type placedAIPolicy struct {
 func mergedAI[T any](places []placedAIPolicy, key string, has func(*fileAIPolicy) (T, bool)) (path string, value T) {
 	for _, p := range places {
 		if v, ok := has(p.policy); ok {
-			return p.path + "." + key, v
+			return p.path + ".ai." + key, v
 		}
 	}
 	return "", value
@@ -172,21 +181,21 @@ func mergedAI[T any](places []placedAIPolicy, key string, has func(*fileAIPolicy
 // aiPolicies are the places with an ai policy for a backend f that leads to an ai
 // backend: its own before those of the route.
 func (r *resolver) aiPolicies(path string, f *fileBackend, to *destination, ls levels) (places []placedAIPolicy) {
-	add := func(path string, p *fileBackendPolicies) {
+	add := func(path, key string, p *fileBackendPolicies) {
 		if p != nil && p.AI != nil {
-			places = append(places, placedAIPolicy{path + ".ai", p.AI})
+			places = append(places, placedAIPolicy{path + key, p.AI})
 		}
 	}
-	add(path+".policies", f.Policies)
+	add(path, ".policies", f.Policies)
 	if to.file != f {
-		add(to.path+".policies", to.file.Policies)
+		add(to.path, ".policies", to.file.Policies)
 	}
-	add(to.path+".ai.policies", to.file.AI.Policies)
-	places = append(places, placedAIPolicy{to.path + ".ai", &to.file.AI.fileAIPolicy})
+	add(to.path, ".ai.policies", to.file.AI.Policies)
+	places = append(places, placedAIPolicy{to.path, &to.file.AI.fileAIPolicy})
 	inline, targeted, broad := r.targets.split(ls)
 	for _, l := range slices.Concat(inline, targeted, r.targets.ofBackend(to.name, to.file), broad) {
 		if l.policies.AI != nil {
-			places = append(places, placedAIPolicy{l.path + ".ai", l.policies.AI})
+			places = append(places, placedAIPolicy{l.path, l.policies.AI})
 		}
 	}
 	return places
@@ -196,18 +205,17 @@ func (r *resolver) aiPolicies(path string, f *fileBackend, to *destination, ls l
 // an ai policy for it.
 func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backend) {
 	b.AI = &AI{Name: ai.Name}
-	r.oldAIPlaces(path+".ai", ai)
+	r.oldAIPlaces(path, ai)
 	if ai.Groups != nil {
 		return // refused, and nothing else is known
 	}
-	p, known := r.provider(path+".ai.provider", &ai.Provider, b.AI)
-	b.Target, b.TLS = p.target, &TLS{}
+	p, known := r.provider(path, &ai.Provider, b.AI)
+	b.Target = p.target
 	if ai.HostOverride != "" {
 		// An overridden host is spoken to in the clear unless backendTLS asks
 		// for more.
-		b.TLS = nil
 		r.target(path+".ai.hostOverride", ai.HostOverride, &b.Target)
-	} else if known && p.target == (Target{}) {
+	} else if b.TLS = (&TLS{}); known && p.target == (Target{}) {
 		r.missingf(path+".ai", "expected hostOverride: a custom provider has no host of its own")
 	}
 	if ai.Tokenize {
@@ -219,7 +227,9 @@ func (r *resolver) ai(path string, ai *fileAI, places []placedAIPolicy, b *Backe
 		r.query(path+".ai.pathOverride", query)
 	}
 	for _, p := range []struct{ key, value string }{{"pathOverride", override}, {"pathPrefix", ai.PathPrefix}} {
-		r.plainPath(path+".ai."+p.key, p.value)
+		if p.value != "" {
+			r.plainPath(path+".ai."+p.key, p.value)
+		}
 	}
 	if ai.PathOverride != "" && ai.PathPrefix != "" {
 		r.errorf(path+".ai", Conflict, "pathOverride and pathPrefix exclude each other; pathOverride is the whole path")
@@ -253,7 +263,7 @@ func (r *resolver) query(place, query string) {
 	}
 }
 
-// oldAIPlaces warns of what stood in the backend itself up to v0.10.
+// oldAIPlaces warns of what stood in the backend at path itself up to v0.10.
 func (r *resolver) oldAIPlaces(path string, f *fileAI) {
 	for _, old := range []struct {
 		key, now string
@@ -269,12 +279,12 @@ func (r *resolver) oldAIPlaces(path string, f *fileAI) {
 		{"routes", "policies.ai.routes", f.Routes != nil},
 	} {
 		if old.given {
-			r.warnf(path+"."+old.key, Deprecated, "a deprecated place; write ai.%s", old.now)
+			r.warnf(path+".ai."+old.key, Deprecated, "a deprecated place; write ai.%s", old.now)
 		}
 	}
 }
 
-// provider reads who answers. known tells whether it is one that we speak to.
+// provider reads who answers for the backend at path. known tells whether it is one that we speak to.
 func (r *resolver) provider(path string, f *fileProvider, ai *AI) (p provider, known bool) {
 	given := 0
 	for _, k := range []struct {
@@ -293,11 +303,11 @@ func (r *resolver) provider(path string, f *fileProvider, ai *AI) (p provider, k
 	}
 	switch {
 	case given == 0:
-		r.missingf(path, "expected exactly one of anthropic, custom, gemini, openAI")
+		r.missingf(path+".ai.provider", "expected exactly one of anthropic, custom, gemini, openAI")
 	case given > 1:
-		r.errorf(path, Conflict, "expected exactly one of anthropic, custom, gemini, openAI")
+		r.errorf(path+".ai.provider", Conflict, "expected exactly one of anthropic, custom, gemini, openAI")
 	case f.Custom != nil:
-		p = r.customProvider(path+".custom", f.Custom)
+		p = r.customProvider(path+".ai.provider.custom", f.Custom)
 	}
 	return p, given == 1
 }

@@ -77,7 +77,7 @@ func TestAIPaths(t *testing.T) {
 		ai := aiBackends(t, c.policies, "      - ai: "+c.ai)[0].AI
 		for _, p := range strings.Split(c.paths, ", ") {
 			path, want, _ := strings.Cut(p, " ")
-			api := ai.API(path)
+			api := ai.APIs.At(path)
 			to := path
 			if api.Rewrite.Pattern != "" {
 				to = regexp.MustCompile(api.Rewrite.Pattern).ReplaceAllString(path, regexp.MustCompile(`\\(\d)`).ReplaceAllString(api.Rewrite.Substitution, "$${$1}"))

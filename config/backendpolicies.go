@@ -47,25 +47,30 @@ type backendPlace struct {
 // route, what f refers to, and what targets the route, the backend, the listener
 // and the gateway. to is f itself, or the named backend that f refers to.
 func (r *resolver) backendPlaces(path, owner string, f *fileBackend, to *destination, ls levels) (places []backendPlace) {
-	add := func(path, owner string, p *fileBackendPolicies) {
+	add := func(path, key, owner string, p *fileBackendPolicies) {
 		if p != nil {
-			places = append(places, backendPlace{path, owner, p})
+			places = append(places, backendPlace{path + key, owner, p})
+		}
+	}
+	credentials := func(path, key, owner string, auth *fileBackendAuth, tls *fileBackendTLS) {
+		if auth != nil || tls != nil {
+			add(path, key, owner, &fileBackendPolicies{BackendAuth: auth, BackendTLS: tls})
 		}
 	}
 	levels := func(ls levels) {
 		for _, l := range ls {
-			add(l.path, owner, &fileBackendPolicies{BackendAuth: l.policies.BackendAuth, BackendTLS: l.policies.BackendTLS})
+			credentials(l.path, "", owner, l.policies.BackendAuth, l.policies.BackendTLS)
 		}
 	}
 	inline, targeted, broad := r.targets.split(ls)
-	add(path+".policies", owner, f.Policies)
+	add(path, ".policies", owner, f.Policies)
 	levels(inline)
 	if to.file != f {
-		add(to.path+".policies", to.owner, to.file.Policies)
+		add(to.path, ".policies", to.owner, to.file.Policies)
 	}
 	if ai := to.file.AI; ai != nil {
-		add(to.path+".ai.policies", to.owner, ai.Policies)
-		add(to.path+".ai", to.owner, &fileBackendPolicies{BackendAuth: ai.BackendAuth, BackendTLS: ai.BackendTLS})
+		add(to.path, ".ai.policies", to.owner, ai.Policies)
+		credentials(to.path, ".ai", to.owner, ai.BackendAuth, ai.BackendTLS)
 	}
 	levels(targeted)
 	levels(r.targets.ofBackend(to.name, to.file))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -39,7 +40,8 @@ type decoder struct {
 	// public, if not nil, gets the scalars that may be shown; see [Source].
 	public map[*node]bool
 	// unsupported tells that what is decoded stands below a key that is not
-	// supported: one error says so.
+	// supported: one error says so. A key that is not known there, and like no
+	// other, may be one of a later release.
 	unsupported bool
 }
 
@@ -107,7 +109,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 			v.SetMapIndex(reflect.ValueOf(n.branch.keys[i].name), item)
 		}
 	case reflect.String:
-		if n.kind != scalarNode || n.tag != "!!str" {
+		if n.kind != scalarNode || n.tag != strTag {
 			if !n.isNull() {
 				d.errorf(n, Invalid, "expected a string, found %s%s", n.what(), quoteHint(n))
 			}
@@ -115,7 +117,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		}
 		v.SetString(n.value)
 	case reflect.Bool:
-		if n.kind != scalarNode || n.tag != "!!bool" {
+		if n.kind != scalarNode || n.tag != boolTag {
 			if !n.isNull() {
 				d.errorf(n, Invalid, "expected true or false, found %s", n.what())
 			}
@@ -124,21 +126,21 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		v.SetBool(strings.EqualFold(n.value, "true"))
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(n.value, 64)
-		if n.kind != scalarNode || n.tag != "!!int" && n.tag != "!!float" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag && n.tag != floatTag || err != nil {
 			d.errorf(n, Invalid, "expected a number, found %s", n.what())
 			return
 		}
 		v.SetFloat(f)
 	case reflect.Int, reflect.Int64:
 		i, err := strconv.ParseInt(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
-		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag || err != nil {
 			d.errorf(n, Invalid, "expected a whole number, found %s", n.what())
 			return
 		}
 		v.SetInt(i)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		u, err := strconv.ParseUint(strings.ReplaceAll(n.value, "_", ""), 0, v.Type().Bits())
-		if n.kind != scalarNode || n.tag != "!!int" || err != nil {
+		if n.kind != scalarNode || n.tag != intTag || err != nil {
 			d.errorf(n, Invalid, "expected a whole number from 0 to %d, found %s", uint64(1)<<v.Type().Bits()-1, n.what())
 			return
 		}
@@ -177,8 +179,8 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			known = false
 			if msg, ok := s.notYet[key.name]; ok {
 				d.add(said(key, child, Unsupported, "%s", msg))
-			} else {
-				d.add(said(key, child, UnknownKey, "unknown key; %s", suggest(key.name, s.known, s.names)))
+			} else if best := nearestKey(key.name, s.known); best != "" || !d.unsupported {
+				d.add(said(key, child, UnknownKey, "unknown key; %s", proposal(best, s.known, s.names)))
 			}
 			continue
 		}
@@ -295,7 +297,7 @@ func (d *decoder) words(n *node, kind reflect.Kind, field fieldShape) {
 // word checks a string against the words of its field.
 func (d *decoder) word(n *node, field fieldShape) {
 	switch {
-	case n.kind != scalarNode || n.tag != "!!str" || n.value == "" || slices.Contains(field.enum, n.value):
+	case n.kind != scalarNode || n.tag != strTag || n.value == "" || slices.Contains(field.enum, n.value):
 	case slices.Contains(field.enumNotYet, n.value) && d.unsupported:
 	case slices.Contains(field.enumNotYet, n.value):
 		d.errorf(n, Unsupported, "a valid value in agentgateway, not supported yet; expected %s", alternatives(field.enum))
@@ -403,15 +405,10 @@ func (s *shape) collect(t reflect.Type, at []int) {
 // suggest proposes what the user may have meant: the nearest of all known
 // words, or else the list of those that work.
 func suggest(word string, known, working []string) string {
-	best, distance := "", len(word)/3+1
-	for _, k := range known {
-		if strings.EqualFold(k, word) {
-			return fmt.Sprintf("did you mean %q?", k)
-		}
-		if dist := editDistance(word, k); dist <= distance && dist < len(k) {
-			best, distance = k, dist-1
-		}
-	}
+	return proposal(nearest(word, known), known, working)
+}
+
+func proposal(best string, known, working []string) string {
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
@@ -419,6 +416,50 @@ func suggest(word string, known, working []string) string {
 		working = known
 	}
 	return "expected " + alternatives(working)
+}
+
+// nearest returns the known word that differs from a word by the fewest letters;
+// it is empty if none is near.
+func nearest(word string, known []string) string {
+	best, distance := "", len(word)/3+1
+	if len(word) < 5 {
+		distance = 1
+	}
+	for _, k := range known {
+		if strings.EqualFold(k, word) {
+			return k
+		}
+		if dist := editDistance(word, k); dist <= distance && dist < len(k) {
+			best, distance = k, dist-1
+		}
+	}
+	return best
+}
+
+// nearestKey is nearest for keys. The only one that begins with the word, as routes
+// does with rout, or else the only one of which it is a part, as prefix is of
+// pathPrefix, is nearer than one that differs by several letters.
+func nearestKey(word string, known []string) string {
+	best := nearest(word, known)
+	if len(word) < 4 || best != "" && editDistance(word, best) < 2 {
+		return best
+	}
+	return cmp.Or(only(word, known, strings.HasPrefix), only(word, known, strings.Contains), best)
+}
+
+// only returns the one known word that has a part, whatever its case; it is empty if
+// there are none or several.
+func only(part string, known []string, has func(word, part string) bool) (one string) {
+	for _, k := range known {
+		switch {
+		case k == one || !has(strings.ToLower(k), strings.ToLower(part)):
+		case one != "":
+			return ""
+		default:
+			one = k
+		}
+	}
+	return one
 }
 
 // alternatives is "a", "a or b", "one of a, b, c".

@@ -12,7 +12,7 @@ func (f *fileDuration) decodeNode(d *decoder, n *node) {
 	}
 	span, err := time.ParseDuration(n.value)
 	switch {
-	case n.kind != scalarNode || n.tag != "!!str" || err != nil:
+	case n.kind != scalarNode || n.tag != strTag || err != nil:
 		d.errorf(n, Invalid, "expected a duration such as 500ms, 10s or 1m30s, found %s", n.what())
 	case span <= 0:
 		d.errorf(n, Invalid, "expected more than no time; leave the key out for the default")

@@ -24,7 +24,8 @@ func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 	case f.Backend != "":
 		e.Target, e.TLS = r.namedServer(path, f.Backend, f.Policies)
 	case f.Profile != "":
-		r.candidate(e, path+".profile", path+".profile", &fileCandidate{Name: f.Profile})
+		p := path + ".profile"
+		r.candidate(e, p, p, &fileCandidate{Name: f.Profile})
 	case len(f.Profiles) > 0:
 		for i := range f.Profiles {
 			p := fmt.Sprintf("%s.profiles[%d]", path, i)
@@ -62,7 +63,9 @@ func (r *resolver) extProc(path string, f *fileExternal) *ExtProc {
 		r.errorf(path+".schema", Conflict, "schema goes with profile and profiles; a server behind host decides by itself")
 		return e
 	}
-	r.schema(path+".schema", f.Schema, e)
+	if f.Schema != "" {
+		r.schema(path+".schema", f.Schema, e)
+	}
 	return e
 }
 

@@ -226,7 +226,7 @@ type fileListener struct {
 	// Envoy: a filter chain for each name, with http_connection_manager or
 	// tcp_proxy. HTTPS answers 421 to a request whose Host belongs to another
 	// listener of the port.
-	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP" enumNotYet:"HBONE"`
+	Protocol string `yaml:"protocol" enum:"HTTP HTTPS TLS TCP" enumNotYet:"HBONE auto"`
 	// TLS holds the certificate: required for HTTPS, optional for TLS.
 	TLS *fileServerTLS `yaml:"tls"`
 	// Routes tell which requests go where. A listener without them answers 404.
@@ -322,7 +322,7 @@ type filePath struct {
 type filePattern string
 
 func (f *filePattern) decodeNode(d *decoder, n *node) {
-	if n.kind == sequenceNode && len(n.children) == 2 && n.children[1].tag == "!!int" {
+	if n.kind == sequenceNode && len(n.children) == 2 && n.children[1].tag == intTag {
 		n = n.children[0]
 	}
 	d.decode(n, (*string)(f))
@@ -363,9 +363,11 @@ type filePolicies struct {
 	// A2A treats the traffic as that of agents.
 	A2A *fileEmpty `yaml:"a2a,notyet"`
 	// LocalRateLimit limits requests by buckets that all clients share.
-	LocalRateLimit *fileLocalRateLimit `yaml:"localRateLimit,notyet"`
+	LocalRateLimit *conditionalList[fileBucket] `yaml:"localRateLimit,notyet"`
 	// RemoteRateLimit asks a rate limit service.
 	RemoteRateLimit *conditional[fileRemoteRateLimit] `yaml:"remoteRateLimit,notyet"`
+	// ConcurrencyLimit limits how many requests are in hand at a time.
+	ConcurrencyLimit *conditionalList[fileConcurrencyLimit] `yaml:"concurrencyLimit,notyet"`
 	// JWTAuth verifies the client's token.
 	JWTAuth *fileJWTAuth `yaml:"jwtAuth,notyet"`
 	// BasicAuth asks clients for a name and a password.
@@ -535,6 +537,8 @@ type fileBackend struct {
 	// RouteGroup hands the route's requests to a group; it is then the only
 	// backend.
 	// Envoy: routes that match what both match.
+	// Differs: a group that is not there, or hands requests to itself, is an error;
+	// agentgateway answers them with 404 and 500.
 	RouteGroup string `yaml:"routeGroup"`
 	// AI is a model provider.
 	// Envoy: a cluster for the provider. Attaché's ext_proc service sets the model,

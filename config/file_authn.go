@@ -22,6 +22,9 @@ type fileJWTAuth struct {
 	// Location is where the token stands.
 	// Default: the header authorization after "Bearer ".
 	Location *fileLocation `yaml:"location"`
+	// PreserveToken leaves a valid token in the request.
+	// Default: false.
+	PreserveToken bool `yaml:"preserveToken"`
 	// Providers are the issuers that are trusted.
 	Providers []fileJWTProvider `yaml:"providers"`
 	// Issuer is the value that the claim iss must have.
@@ -97,6 +100,34 @@ type fileAPIKey struct {
 	// stands for any text.
 	// Default: all models.
 	AllowedModels *[]string `yaml:"allowedModels"`
+	// Budgets bound what may be spent with the key.
+	// Default: no bound.
+	Budgets []fileBudget `yaml:"budgets"`
+}
+
+// fileBudget bounds what may be spent in a time.
+type fileBudget struct {
+	// Name labels the budget.
+	Name string `yaml:"name,required"`
+	// Limit is how much.
+	Limit fileBudgetLimit `yaml:"limit,required"`
+	// Window is in what time.
+	Window fileBudgetWindow `yaml:"window,required"`
+	// OnBudgetExceeded tells whether requests above the limit are refused, or
+	// only noted.
+	OnBudgetExceeded string `yaml:"onBudgetExceeded" enum:"Block Audit"`
+}
+
+type fileBudgetLimit struct {
+	// Unit is what is counted.
+	Unit string `yaml:"unit,required" enum:"USD Tokens"`
+	// Amount is how much of it.
+	Amount float64 `yaml:"amount,required"`
+}
+
+type fileBudgetWindow struct {
+	// Rolling is the length of the time.
+	Rolling fileSpan `yaml:"rolling,required"`
 }
 
 // fileOIDC logs browsers in at an OpenID provider.

@@ -120,6 +120,9 @@ type fileBackendTLS struct {
 
 // fileBackendHTTP is how HTTP is spoken to a backend.
 type fileBackendHTTP struct {
+	// MaxConnectionDuration is how long a connection is used for new requests.
+	MaxConnectionDuration fileSpan `yaml:"maxConnectionDuration,notyet"`
+
 	// Version is 1.1 or 2, for every request. Over TLS it is the only one offered.
 	// Default: with backendTLS what the backend chooses. Without it that of the
 	// client, or 1.1 if the client came over TLS.
@@ -167,6 +170,11 @@ func (f *fileTimeSpan) decodeNode(d *decoder, n *node) {
 
 // fileHealth takes endpoints that fail out of service for a while.
 type fileHealth struct {
+	// Active asks endpoints in intervals how they are.
+	Active *fileActiveHealth `yaml:"active,notyet"`
+	// Scope keeps the health apart for requests with different values.
+	Scope fileCEL `yaml:"scope,notyet"`
+
 	// UnhealthyExpression tells which responses are failures.
 	// Default: status 5xx, and connections that fail.
 	UnhealthyExpression fileCEL `yaml:"unhealthyExpression"`
@@ -174,6 +182,23 @@ type fileHealth struct {
 	// services: where there is one endpoint only, it serves even so.
 	// Envoy: outlier_detection.
 	Eviction *fileEviction `yaml:"eviction"`
+}
+
+// fileActiveHealth asks endpoints how they are.
+type fileActiveHealth struct {
+	// Path is what is asked for.
+	Path string `yaml:"path"`
+	// Interval is the time between two requests.
+	Interval fileSpan `yaml:"interval"`
+	// Timeout is how long an answer is waited for.
+	Timeout fileSpan `yaml:"timeout"`
+	// HealthyThreshold is the number of good answers in a row that bring an
+	// endpoint back.
+	HealthyThreshold *uint32 `yaml:"healthyThreshold"`
+	// UnhealthyThreshold is the number of bad ones that take it out.
+	UnhealthyThreshold *uint32 `yaml:"unhealthyThreshold"`
+	// ExpectedStatuses are the statuses of good answers.
+	ExpectedStatuses *[]uint16 `yaml:"expectedStatuses"`
 }
 
 type fileEviction struct {

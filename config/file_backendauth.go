@@ -23,6 +23,8 @@ type fileBackendAuth struct {
 	CrossAppAccess *fileCrossAppAccess `yaml:"crossAppAccess,notyet"`
 	// Credentials are several secrets, each with its place.
 	Credentials []fileCredential `yaml:"credentials,notyet"`
+	// Headers are several secrets, each in a header of its own.
+	Headers []fileSecretHeader `yaml:"headers,notyet"`
 
 	// Key is a fixed secret, sent with every request in place of what the client
 	// sent: the text, {file}, or {value, location}.
@@ -34,6 +36,17 @@ type fileBackendAuth struct {
 	// Passthrough sends on what the client sent, also where a less specific
 	// place has a key.
 	Passthrough *filePassthrough `yaml:"passthrough"`
+}
+
+// fileSecretHeader is a secret in a header.
+type fileSecretHeader struct {
+	// Name is that of the header.
+	Name string `yaml:"name,required"`
+	// Prefix stands before the secret.
+	// Default: nothing.
+	Prefix string `yaml:"prefix"`
+	// Value is the secret.
+	Value fileSecret `yaml:"value,required"`
 }
 
 type filePassthrough struct {
@@ -94,7 +107,7 @@ type fileNamedLocation struct {
 
 func (k *fileKey) decodeNode(d *decoder, n *node) {
 	k.node = n
-	if n.kind == scalarNode && n.tag == "!!str" {
+	if n.kind == scalarNode && n.tag == strTag {
 		k.value = strings.TrimSpace(n.value)
 		if name, ok := soleVariable(strings.TrimSpace(n.source())); ok && n.variable {
 			k.variable = name

@@ -7,6 +7,10 @@ package config
 type fileProcessBackend struct {
 	// PoolMaxSize bounds the idle connections to a host.
 	PoolMaxSize *uint32 `yaml:"poolMaxSize,notyet"`
+	// H2KeepaliveInterval is the time between two HTTP/2 pings.
+	H2KeepaliveInterval fileSpan `yaml:"h2KeepaliveInterval,notyet"`
+	// H2KeepaliveTimeout is how long an answer to a ping is waited for.
+	H2KeepaliveTimeout fileSpan `yaml:"h2KeepaliveTimeout,notyet"`
 
 	// Keepalives are the probes on idle connections.
 	// Default: agentgateway's, 9 probes 3 minutes apart; none to other servers than

@@ -46,7 +46,7 @@ type fileBytes []byte
 func (f *fileBytes) decodeNode(d *decoder, n *node) {
 	switch {
 	case n.isNull():
-	case n.kind == scalarNode && n.tag == "!!str":
+	case n.kind == scalarNode && n.tag == strTag:
 		*f = fileBytes(n.value)
 	case n.kind == sequenceNode:
 		for _, c := range n.children {

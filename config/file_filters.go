@@ -31,9 +31,9 @@ type fileRedirect struct {
 
 // fileRewrite is what a backend sees in place of the request's.
 type fileRewrite struct {
-	// Authority is the Host that the backend sees.
+	// Authority is the Host that the backend sees. An ai provider without a
+	// hostOverride always sees its own.
 	// Default: auto.
-	// Differs: an ai backend always sees its own.
 	Authority *fileAuthority `yaml:"authority"`
 	// Path is the path that the backend sees. The query is always kept.
 	// Default: that of the request.
@@ -140,7 +140,17 @@ type fileRetry struct {
 
 // fileDelay lets requests wait.
 type fileDelay struct {
+	_ struct{} `oneOf:"duration conditional"`
+
+	// Conditional are delays with conditions.
+	Conditional []conditionalEntry[fileDelayEntry] `yaml:"conditional,notyet"`
+
 	// Duration is how long a request waits, such as 500ms.
+	Duration string `yaml:"duration"`
+}
+
+type fileDelayEntry struct {
+	// Duration is how long a request waits.
 	Duration string `yaml:"duration,required"`
 }
 

@@ -75,7 +75,7 @@ func (f *fileNames) decodeNode(d *decoder, n *node) {
 	case n.isNull():
 	case n.kind == sequenceNode:
 		d.decode(n, (*[]string)(f))
-	case n.kind == scalarNode && n.tag == "!!str":
+	case n.kind == scalarNode && n.tag == strTag:
 		*f = fileNames{n.value}
 	default:
 		d.errorf(n, Invalid, "expected a name or a list of names, found %s", n.what())

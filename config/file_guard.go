@@ -106,7 +106,7 @@ type fileRegexGuard struct {
 	// Action is what happens to a match: mask or reject. Releases up to 0.10
 	// wrote {reject: {response: …}} for the latter.
 	// Default: mask.
-	Action *stringOr[fileRegexReject] `yaml:"action" enum:"mask reject"`
+	Action *stringOr[fileRegexReject] `yaml:"action" enum:"mask reject" enumNotYet:"audit"`
 	// Rules are the patterns.
 	Rules []fileRegexRule `yaml:"rules,required"`
 }
@@ -141,6 +141,14 @@ type fileRegexRule struct {
 }
 
 type fileWebhookGuard struct {
+	// MessageFormat tells whether the service gets messages in the provider's own
+	// form.
+	MessageFormat string `yaml:"messageFormat,notyet"`
+	// Path is that of the request to the service.
+	Path string `yaml:"path,notyet"`
+	// MinSizeBytes lets shorter messages pass.
+	MinSizeBytes *uint64 `yaml:"minSizeBytes,notyet"`
+
 	// Target is the service. Releases up to 0.10 had host:port. The workloads of an
 	// entry of the section services are asked in turn.
 	Target stringOr[fileDestination] `yaml:"target,required"`

@@ -103,6 +103,10 @@ type fileLLMPolicies struct {
 
 	// Guardrails guard every model.
 	Guardrails *filePromptGuard `yaml:"guardrails"`
+	// Timeout bounds the time that a request may take.
+	Timeout *fileTimeout `yaml:"timeout"`
+	// ConcurrencyLimit limits how many requests are in hand at a time.
+	ConcurrencyLimit *conditionalList[fileConcurrencyLimit] `yaml:"concurrencyLimit"`
 	// LocalRateLimit limits requests by buckets that all clients share.
 	LocalRateLimit []fileBucket `yaml:"localRateLimit"`
 	// RemoteRateLimit asks a rate limit service.

@@ -1,20 +1,12 @@
 package config
 
-// fileLocalRateLimit is a list of buckets, all of which must admit a request, or
-// {conditional: […]} with one bucket in each entry.
-type fileLocalRateLimit struct {
-	buckets []fileBucket
-	entries []conditionalEntry[fileBucket]
-}
-
-func (l *fileLocalRateLimit) decodeNode(d *decoder, n *node) {
-	switch {
-	case n.isNull():
-	case n.kind == mappingNode:
-		l.entries = decodeConditional[fileBucket](d, n)
-	default:
-		d.decode(n, &l.buckets)
-	}
+// fileConcurrencyLimit bounds the requests in hand.
+type fileConcurrencyLimit struct {
+	// MaxConcurrent is how many there may be.
+	MaxConcurrent uint32 `yaml:"maxConcurrent,required"`
+	// Key tells requests apart that do not count together.
+	// Default: all count together.
+	Key fileCEL `yaml:"key"`
 }
 
 // fileBucket is a token bucket that all clients share.

@@ -20,7 +20,7 @@ type fileSecret string
 func (s *fileSecret) decodeNode(d *decoder, n *node) {
 	switch {
 	case n.isNull():
-	case n.kind != scalarNode || n.tag != "!!str":
+	case n.kind != scalarNode || n.tag != strTag:
 		d.errorf(n, Invalid, "expected a string; quote a secret that consists of digits")
 	default:
 		*s = fileSecret(n.value)
@@ -36,7 +36,7 @@ func (s *fileSpan) decodeNode(d *decoder, n *node) {
 	}
 	span, err := time.ParseDuration(n.value)
 	switch {
-	case n.kind != scalarNode || n.tag != "!!str" || err != nil:
+	case n.kind != scalarNode || n.tag != strTag || err != nil:
 		d.errorf(n, Invalid, "expected a duration such as 500ms, 10s or 1m30s, found %s", n.what())
 	case span < 0:
 		d.errorf(n, Invalid, "a duration cannot be negative; expected one such as 10s")
@@ -80,7 +80,7 @@ func (s *stringOr[T]) decodeNode(d *decoder, n *node) {
 	case n.kind == mappingNode:
 		s.block = new(T)
 		d.decode(n, s.block)
-	case n.kind == scalarNode && n.tag == "!!str":
+	case n.kind == scalarNode && n.tag == strTag:
 		s.text = n.value
 	default:
 		d.errorf(n, Invalid, "expected a string, or a mapping with %s%s", alternatives(shapeOf(reflect.TypeFor[T]()).names), quoteHint(n))
@@ -165,6 +165,23 @@ func (c *conditional[T]) decodeNode(d *decoder, n *node) {
 		var p policyForm[T]
 		d.decode(n, &p)
 		c.always = &p.Policy
+	}
+}
+
+// conditionalList is a list of limits, all of which must admit a request, or
+// {conditional: […]} with one limit in each entry.
+type conditionalList[T any] struct {
+	always  []T
+	entries []conditionalEntry[T]
+}
+
+func (l *conditionalList[T]) decodeNode(d *decoder, n *node) {
+	switch {
+	case n.isNull():
+	case n.kind == mappingNode:
+		l.entries = decodeConditional[T](d, n)
+	default:
+		d.decode(n, &l.always)
 	}
 }
 

@@ -43,6 +43,9 @@ type fileKeepalives struct {
 
 // fileTunnel reaches a backend by HTTP CONNECT through a proxy.
 type fileTunnel struct {
+	// Mode tells whether requests in the clear are tunnelled too.
+	// Default: auto, which sends them to the proxy as they are.
+	Mode string `yaml:"mode" enum:"auto connect"`
 	// Proxy is the proxy that carries the connection.
 	Proxy fileDestination `yaml:"proxy,required"`
 	// Policies say how the proxy is spoken to.

@@ -157,7 +157,7 @@ func (r *resolver) filters(rt *Route, ls levels) {
 		rt.Retry = r.retry(p, f)
 	}
 	if p, f := pick(ls, "delay", func(p *filePolicies) *fileDelay { return p.Delay }); f != nil {
-		rt.Delay, rt.DelayPath = r.delay(p+".duration", f.Duration), p
+		rt.Delay, rt.DelayPath = r.delay(p, f), p
 	}
 	if p, f := pick(ls, "buffer", func(p *filePolicies) *fileBuffer { return p.Buffer }); f != nil {
 		rt.MaxRequestBody = r.buffer(p, f)
@@ -258,12 +258,14 @@ func (r *resolver) retry(path string, f *fileRetry) *Retry {
 
 // delay reads a constant; agentgateway has expressions too. No delay is no
 // time, or less.
-func (r *resolver) delay(path, text string) time.Duration {
-	d, err := time.ParseDuration(text)
-	if err != nil && text != "" {
-		r.errorf(path, Unsupported, "expressions are not supported here; expected a duration such as 500ms")
-	} else if err != nil {
-		r.missingf(path, "expected a duration such as 500ms")
+func (r *resolver) delay(path string, f *fileDelay) time.Duration {
+	d, err := time.ParseDuration(f.Duration)
+	switch {
+	case err == nil || f.Conditional != nil:
+	case f.Duration == "":
+		r.missingf(path+".duration", "expected a duration such as 500ms")
+	default:
+		r.errorf(path+".duration", Unsupported, "expressions are not supported here; expected a duration such as 500ms")
 	}
 	return max(d, 0)
 }
@@ -343,12 +345,13 @@ func (r *resolver) rewrite(path string, f *fileRewrite, rt *Route) *Rewrite {
 		Authority: r.authority(path+".authority", f.Authority),
 		NewPath:   r.pathRewrite(path+".path", f.Path, rt),
 	}
-	for _, b := range rt.Backends {
-		keeps := func(a API) bool { return a.Rewrite == RegexRewrite{} }
-		if b.AI != nil && !slices.ContainsFunc(b.AI.APIs, keeps) {
-			r.warnf(path, Unreachable, "has no effect on the ai backend %s, which has its own path and host", r.cfg.Where(b.Path))
-			break
-		}
+	if i := slices.IndexFunc(rt.Backends, (*Backend).AtProvider); i >= 0 && w.Authority.Kind != AuthorityAuto {
+		r.warnf(path+".authority", Unreachable, "has no effect on the ai backend %s, which is asked by its provider's name", r.cfg.Where(rt.Backends[i].Path))
+	}
+	keepsPath := func(a API) bool { return a.Rewrite == RegexRewrite{} }
+	ownPath := func(b *Backend) bool { return b.AI != nil && !slices.ContainsFunc(b.AI.APIs, keepsPath) }
+	if i := slices.IndexFunc(rt.Backends, ownPath); i >= 0 && w.NewPath.Kind != RewriteNothing {
+		r.warnf(path+".path", Unreachable, "has no effect on the ai backend %s, which has a path of its own", r.cfg.Where(rt.Backends[i].Path))
 	}
 	return w
 }

@@ -51,6 +51,7 @@ func (r *resolver) listener(path string, index int, l *Listener, f *fileListener
 	}
 	for i := range f.Routes {
 		l.Routes = append(l.Routes, r.route(fmt.Sprintf("%s.routes[%d]", path, i), i, l, &f.Routes[i])...)
+		f.Routes[i] = fileRoute{} // nobody needs it any more, and it is large
 	}
 	for i := range f.TCPRoutes {
 		l.TCPRoutes = append(l.TCPRoutes, r.tcpRoute(fmt.Sprintf("%s.tcpRoutes[%d]", path, i), i, &f.TCPRoutes[i]))

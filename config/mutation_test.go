@@ -78,7 +78,7 @@ func mistakesIn(n *node, lines []string) (all []mutant) {
 				k := n.branch.keys[i]
 				edit(int(k.line), int(k.column), k.name, k.name+"Zz", path+" misspelt")
 			}
-			if c.kind == scalarNode && !c.isNull() && c.source() != "" && c.written == nil {
+			if c.kind == scalarNode && !c.isNull() && c.source() != "" && c.odd == nil {
 				edit(int(c.line), int(c.column), c.source(), "{nobodyKnows: this}", path+" of another type")
 			}
 		}

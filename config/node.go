@@ -33,26 +33,83 @@ const (
 
 // node is a YAML node with its place: aliases are followed, variables are
 // expanded, keys are strings. It is immutable. Beside this file, which reads, only
-// yaml.go, which writes, knows the YAML library.
+// yaml.go, which writes, knows the YAML library. Large files have many nodes, so
+// they are small.
 type node struct {
-	spot
-	line, column int32 // large files have many nodes, so they are small
+	in                  *branch // these two are its spot
+	index, line, column int32
 
 	kind nodeKind
+	tag  tag // of a scalar
 	// variable tells that value came from a variable and must not be shown.
 	variable bool
-	// tag is the short tag of a scalar: !!str, !!int, !!float, !!bool or
-	// !!null.
-	tag   string
-	value string
-	// written is the text before variables were expanded; nil if it is the value.
-	written *string
+	value    string
+	odd      *odd // nil for most
 
 	// children are the values, in file order.
 	children []*node
 	// branch is what the children are in; nil for a scalar.
 	branch *branch
 }
+
+// odd is what few scalars have.
+type odd struct {
+	// written is the text before variables were expanded; nil if it is the value.
+	written *string
+	// tag is the short one of YAML, for otherTag.
+	tag string
+}
+
+// tag is the type of a scalar.
+type tag uint8
+
+const (
+	otherTag tag = iota
+	strTag
+	intTag
+	floatTag
+	boolTag
+	nullTag
+)
+
+// tags are YAML's words for them.
+var tags = map[string]tag{"!!str": strTag, "!!int": intTag, "!!float": floatTag, "!!bool": boolTag, "!!null": nullTag}
+
+// setTag gives a scalar a short tag of YAML.
+func (n *node) setTag(text string) {
+	if n.tag = tags[text]; n.tag == otherTag {
+		n.oddly().tag = text
+	}
+}
+
+// shortTag is what setTag was given.
+func (n *node) shortTag() string {
+	for text, t := range tags {
+		if t == n.tag {
+			return text
+		}
+	}
+	if n.odd == nil {
+		return ""
+	}
+	return n.odd.tag
+}
+
+// oddly is what is odd about the node, which it is from now on.
+func (n *node) oddly() *odd {
+	if n.odd == nil {
+		n.odd = &odd{}
+	}
+	return n.odd
+}
+
+// spot is where the node is.
+func (n *node) spot() spot { return spot{n.in, n.index} }
+
+// put tells a new node where it is.
+func (n *node) put(at spot) { n.in, n.index = at.in, at.index }
+
+func (n *node) path() string { return n.spot().path() }
 
 // A spot is a place in the tree: one of the children of a branch, which is nil for
 // the root.
@@ -84,13 +141,13 @@ func (n *node) keys() []keyPlace {
 
 // source is the scalar as the file has it.
 func (n *node) source() string {
-	if n.written != nil {
-		return *n.written
+	if n.odd != nil && n.odd.written != nil {
+		return *n.odd.written
 	}
 	return n.value
 }
 
-func (n *node) isNull() bool { return n.kind == scalarNode && n.tag == "!!null" }
+func (n *node) isNull() bool { return n.kind == scalarNode && n.tag == nullTag }
 
 // get returns the value of a key, or nil.
 func (n *node) get(key string) *node {
@@ -178,9 +235,9 @@ func (n *node) what() string {
 		return "a list"
 	case n.isNull():
 		return "nothing"
-	case n.tag == "!!str":
+	case n.tag == strTag:
 		return "the string " + n.quoted()
-	case n.tag == "!!bool":
+	case n.tag == boolTag:
 		return "the boolean " + n.source()
 	default:
 		return "the number " + n.source()
@@ -340,7 +397,7 @@ func (b *treeBuilder) build(y *yaml.Node, n *node, depth int) bool {
 
 func (b *treeBuilder) sequence(y *yaml.Node, n *node, depth int) {
 	n.kind = sequenceNode
-	n.branch = &branch{spot: n.spot, list: true}
+	n.branch = &branch{spot: n.spot(), list: true}
 	n.children = b.items(y, n.branch, 0, depth)
 }
 
@@ -350,7 +407,7 @@ func (b *treeBuilder) items(y *yaml.Node, in *branch, before, depth int) []*node
 	items := make([]node, len(y.Content))
 	for i, item := range y.Content {
 		c := &items[i]
-		c.spot = spot{in, int32(before + i)}
+		c.put(spot{in, int32(before + i)})
 		if b.build(item, c, depth+1) {
 			list = append(list, c)
 		}
@@ -360,7 +417,7 @@ func (b *treeBuilder) items(y *yaml.Node, in *branch, before, depth int) []*node
 
 func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 	n.kind = mappingNode
-	n.branch = &branch{spot: n.spot, keys: make([]keyPlace, 0, len(y.Content)/2)}
+	n.branch = &branch{spot: n.spot(), keys: make([]keyPlace, 0, len(y.Content)/2)}
 	n.children = make([]*node, 0, len(y.Content)/2)
 	values := make([]node, len(y.Content)/2)
 	var lines map[string]int // of the keys; a list does while they are few
@@ -392,7 +449,7 @@ func (b *treeBuilder) mapping(y *yaml.Node, n *node, depth int) {
 			continue
 		}
 		c, keys := &values[i/2], n.branch.keys
-		c.spot = spot{n.branch, int32(len(keys))}
+		c.put(spot{n.branch, int32(len(keys))})
 		n.branch.keys = append(keys, keyPlace{b.word(k.Value), int32(k.Line + b.shift), int32(k.Column)})
 		if b.build(y.Content[i+1], c, depth+1) {
 			n.children = append(n.children, c)
@@ -414,7 +471,8 @@ func (b *treeBuilder) word(text string) string {
 
 func (b *treeBuilder) scalar(y *yaml.Node, n *node) {
 	n.kind = scalarNode
-	n.value, n.tag = b.word(y.Value), y.ShortTag()
+	n.value = b.word(y.Value)
+	n.setTag(y.ShortTag())
 	if !strings.Contains(y.Value, "$") {
 		return
 	}
@@ -423,10 +481,10 @@ func (b *treeBuilder) scalar(y *yaml.Node, n *node) {
 		b.errorf(y, Reference, n.path(), "the variable %s is not set; set it, give a default as in ${%s:-value}, or write $$ for a dollar sign", name, name)
 	}
 	n.variable = value != strings.ReplaceAll(y.Value, "$$", "$")
-	n.value, n.written = value, &y.Value
+	n.value, n.oddly().written = value, &y.Value
 	// A plain scalar gets the type of what it now says: port: $PORT is a
 	// number. A quoted one stays a string.
 	if y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {
-		n.tag = (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag()
+		n.setTag((&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag())
 	}
 }

@@ -157,7 +157,14 @@ func (c *Config) ReadFile(name string) ([]byte, error) {
 // Errorf returns an error at a path, or at the nearest place above it that the
 // file has.
 func (c *Config) Errorf(path string, kind Kind, format string, args ...any) *Error {
-	e := &Error{File: c.File, Line: 1, Column: 1, Path: path, Kind: kind, Msg: fmt.Sprintf(format, args...)}
+	e := c.at(path)
+	e.Kind, e.Msg = kind, fmt.Sprintf(format, args...)
+	return &e
+}
+
+// at is an error at a path that says nothing yet.
+func (c *Config) at(path string) Error {
+	e := Error{File: c.File, Line: 1, Column: 1, Path: path}
 	if c.tree != nil {
 		n := c.tree.root.at(path)
 		e.Line, e.Column = int(n.line), int(n.column)
@@ -166,9 +173,12 @@ func (c *Config) Errorf(path string, kind Kind, format string, args ...any) *Err
 }
 
 // Place is "file:line:col: path" of a path in the file.
-func (c *Config) Place(path string) string { return c.Errorf(path, Invalid, "").Place() }
+func (c *Config) Place(path string) string {
+	e := c.at(path)
+	return e.Place()
+}
 
 // Where is "path (line n)", for messages about another place of the same file.
 func (c *Config) Where(path string) string {
-	return fmt.Sprintf("%s (line %d)", path, c.Errorf(path, Invalid, "").Line)
+	return fmt.Sprintf("%s (line %d)", path, c.at(path).Line)
 }

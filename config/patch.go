@@ -229,18 +229,18 @@ func (w *window) replace(n *node, path []int, fresh []*node, down int) *node {
 	i := path[0]
 	c.children = slices.Clone(n.children)
 	if n.kind == mappingNode && down != 0 {
-		c.branch = n.branch.moved(n.spot, i+1, down)
+		c.branch = n.branch.moved(n.spot(), i+1, down)
 	}
 	c.children[i] = w.replace(n.children[i], path[1:], fresh, down)
 	for j := i + 1; j < len(c.children); j++ {
-		c.children[j] = n.children[j].moved(n.children[j].spot, down)
+		c.children[j] = n.children[j].moved(n.children[j].spot(), down)
 	}
 	return &c
 }
 
 // moved is n at a spot that may be another, and some lines further down.
 func (n *node) moved(to spot, down int) *node {
-	if to == n.spot && down == 0 {
+	if to == n.spot() && down == 0 {
 		return n
 	}
 	c := &node{}
@@ -250,7 +250,7 @@ func (n *node) moved(to spot, down int) *node {
 
 func (n *node) moveInto(c *node, to spot, down int) {
 	*c = *n
-	c.spot = to
+	c.put(to)
 	c.line += int32(down)
 	if n.kind == scalarNode {
 		return
@@ -259,7 +259,7 @@ func (n *node) moveInto(c *node, to spot, down int) {
 	c.children = make([]*node, len(n.children))
 	list := make([]node, len(n.children))
 	for i, child := range n.children {
-		at := child.spot
+		at := child.spot()
 		at.in = c.branch
 		child.moveInto(&list[i], at, down)
 		c.children[i] = &list[i]

@@ -53,21 +53,23 @@ var bodyModes = map[string]BodyMode{
 // grpcMetadata is the namespace of metadataContext that becomes gRPC metadata.
 const grpcMetadata = "agentgateway.dev.grpc_initial_metadata"
 
+var noOptions fileProcessingOptions
+
 // processing is what the server of an extProc at path is shown.
 func (r *resolver) processing(path string, f *fileExternal) Processing {
-	o := cmp.Or(f.ProcessingOptions, &fileProcessingOptions{})
+	o := cmp.Or(f.ProcessingOptions, &noOptions)
 	p := Processing{
 		Request:            Shown{bodyModes[o.RequestBodyMode], o.RequestHeaderMode == "skip", o.RequestTrailerMode == "skip"},
 		Response:           Shown{bodyModes[o.ResponseBodyMode], o.ResponseHeaderMode == "skip", o.ResponseTrailerMode == "skip"},
 		AllowOverride:      o.AllowModeOverride,
-		RequestAttributes:  r.attributes(path+".requestAttributes", f.RequestAttributes, false),
-		ResponseAttributes: r.attributes(path+".responseAttributes", f.ResponseAttributes, true),
+		RequestAttributes:  r.attributes(path, "requestAttributes", f.RequestAttributes, false),
+		ResponseAttributes: r.attributes(path, "responseAttributes", f.ResponseAttributes, true),
 	}
-	r.metadataContext(path+".metadataContext", f.MetadataContext, &p)
+	r.metadataContext(path, f.MetadataContext, &p)
 	if f.FailureMode == "failOpen" && o.RequestBodyMode == "" {
 		p.Request.Body = BodyBuffered // Envoy cannot fail open while a body streams
 	}
-	options := path + ".processingOptions"
+	const options = ".processingOptions"
 	duplex := p.Request.Body == BodyFullDuplex || p.Response.Body == BodyFullDuplex
 	for _, d := range []struct {
 		key   string
@@ -75,27 +77,28 @@ func (r *resolver) processing(path string, f *fileExternal) Processing {
 	}{{"requestTrailerMode", &p.Request}, {"responseTrailerMode", &p.Response}} {
 		if duplex && d.shown.SkipTrailers {
 			d.shown.SkipTrailers = false
-			r.warnf(options+"."+d.key, Unreachable, "without effect: trailers are sent where a body is fullDuplexStreamed")
+			r.warnf(path+options+"."+d.key, Unreachable, "without effect: trailers are sent where a body is fullDuplexStreamed")
 		}
 	}
 	nothing := Shown{BodyNone, true, true}
 	if p.Request == nothing && p.Response == nothing {
-		r.warnf(options, Unreachable, "the server is never asked: nothing of requests or responses is sent")
+		r.warnf(path+options, Unreachable, "the server is never asked: nothing of requests or responses is sent")
 	}
 	if p.AllowOverride {
-		r.errorf(options+".allowModeOverride", Unsupported, "valid agentgateway key, not supported yet: when a server asks for a body to be streamed, Envoy keeps the content-length of the body as it was; choose the modes here")
+		r.errorf(path+options+".allowModeOverride", Unsupported, "valid agentgateway key, not supported yet: when a server asks for a body to be streamed, Envoy keeps the content-length of the body as it was; choose the modes here")
 	}
 	return p
 }
 
-// attributes reads what goes with the first message of a direction.
-func (r *resolver) attributes(path string, of map[string]string, response bool) map[string]Expression {
+// attributes reads what goes with the first message of a direction, from a key of
+// the extProc at path.
+func (r *resolver) attributes(path, key string, of map[string]string, response bool) map[string]Expression {
 	if len(of) == 0 {
 		return nil
 	}
 	out := make(map[string]Expression, len(of))
 	for _, name := range words(of) {
-		place := path + "." + name
+		place := path + "." + key + "." + name
 		e, ok := r.expression(place, of[name])
 		_, float := e.Literal.(float64)
 		switch fromRequest := strings.HasPrefix(e.Variable, "request."); {
@@ -112,10 +115,10 @@ func (r *resolver) attributes(path string, of map[string]string, response bool) 
 	return out
 }
 
-// metadataContext reads the metadata of every message.
+// metadataContext reads the metadata of every message of the extProc at path.
 func (r *resolver) metadataContext(path string, of map[string]map[string]string, p *Processing) {
 	for _, namespace := range words(of) {
-		place := path + "." + namespace
+		place := path + ".metadataContext." + namespace
 		if namespace == "attache" || strings.HasPrefix(namespace, "envoy.") {
 			r.errorf(place, Unsupported, "this namespace is for what Envoy's filters find out; use another")
 		}

@@ -68,7 +68,7 @@ func (r Raw) Merge(over Raw) Raw {
 	}
 	// The merged mapping stands where the overriding one does.
 	m := *over.node
-	m.branch, m.children = &branch{spot: over.node.spot}, nil
+	m.branch, m.children = &branch{spot: over.node.spot()}, nil
 	add := func(from *node, unless *node) {
 		for i, k := range from.keys() {
 			if unless == nil || unless.get(k.name) == nil {
@@ -88,7 +88,7 @@ func (r Raw) Without(keys ...string) Raw {
 		return r
 	}
 	m := *r.node
-	m.branch, m.children = &branch{spot: r.node.spot}, nil
+	m.branch, m.children = &branch{spot: r.node.spot()}, nil
 	for i, k := range r.node.keys() {
 		if !slices.Contains(keys, k.name) {
 			m.branch.keys = append(m.branch.keys, k)
@@ -137,11 +137,11 @@ func (n *node) plain() any {
 		return s
 	}
 	switch n.tag {
-	case "!!null":
+	case nullTag:
 		return nil
-	case "!!bool":
+	case boolTag:
 		return strings.EqualFold(n.value, "true")
-	case "!!int", "!!float":
+	case intTag, floatTag:
 		if json.Valid([]byte(n.value)) {
 			return json.Number(n.value)
 		}
@@ -166,4 +166,9 @@ func NewRaw(file, yaml string) (Raw, error) {
 }
 
 // words returns the keys of a table, sorted, for messages.
-func words[V any](table map[string]V) []string { return slices.Sorted(maps.Keys(table)) }
+func words[V any](table map[string]V) []string {
+	if len(table) == 0 { // as most tables of a route
+		return nil
+	}
+	return slices.Sorted(maps.Keys(table))
+}

@@ -132,7 +132,7 @@ func (r *resolver) pathMatch(path string, f *filePath) PathMatch {
 		}
 	}
 	if len(found) != 1 {
-		r.errorf(path, Invalid, "expected exactly one of exact, pathPrefix, regex")
+		r.missingf(path, "expected exactly one of exact, pathPrefix, regex")
 		return PathMatch{PathPrefix, "/"}
 	}
 	m := found[0]
@@ -169,7 +169,7 @@ func (r *resolver) valueMatch(path string, f *fileValueMatch) ValueMatch {
 		m.Value, m.Regex = *f.Value.Regex, *f.Value.Regex != "" // Envoy takes no empty ones
 		r.regex(path+".value.regex", m.Value)
 	default:
-		r.errorf(path+".value", Invalid, "expected exactly one of exact, regex")
+		r.missingf(path+".value", "expected exactly one of exact, regex")
 	}
 	return m
 }

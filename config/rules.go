@@ -10,13 +10,19 @@ import (
 func (r *resolver) rules(unusedProfile string) {
 	r.uniqueListeners()
 	r.sharedPorts()
+	reach := reachability{lost: map[string]string{}}
 	for _, l := range r.cfg.Listeners {
 		r.tcpRoutes(l)
 		if !r.f5 {
 			r.uniqueRoutes(l) // F5's are told apart by path
-			r.shadowed(l)
+			r.shadowed(l, &reach)
 		}
-		r.reachableHosts(l)
+		r.reachableHosts(l, &reach)
+	}
+	for _, place := range reach.places {
+		if why := reach.lost[place]; why != "" {
+			r.warnf(place, Unreachable, "never matches: %s", why)
+		}
 	}
 	r.unusedGroups()
 	r.unused(unusedProfile)
@@ -82,36 +88,6 @@ func (r *resolver) uniqueRoutes(l *Listener) {
 			}
 		}
 		seen[rt.Name] = rt
-	}
-}
-
-// reachableHosts warns of hostnames of routes that never get to their listener:
-// the host chooses the listener first.
-func (r *resolver) reachableHosts(l *Listener) {
-	for _, rt := range l.Routes {
-		if rt.Variant == "" { // it is said of the last one
-			r.reachable(l, rt.Path, rt.Hostnames)
-		}
-	}
-	if l.Protocol.OverTLS() {
-		for _, rt := range l.TCPRoutes {
-			r.reachable(l, rt.Path, rt.Hostnames)
-		}
-	}
-}
-
-// reachable looks at the hostnames of the route at path.
-func (r *resolver) reachable(l *Listener, route string, hostnames []string) {
-	for i, h := range hostnames {
-		path := fmt.Sprintf("%s.hostnames[%d]", route, i)
-		if !HostCovers(l.Hostname, h) && !HostCovers(h, l.Hostname) {
-			r.warnf(path, Unreachable, "never matches: the listener takes only %s", l.Hostname)
-		}
-		for _, other := range r.cfg.Listeners {
-			if other != l && other.Port == l.Port && other.Hostname != "" && HostCovers(other.Hostname, h) && !HostCovers(other.Hostname, l.Hostname) {
-				r.warnf(path, Unreachable, "never matches: this host goes to the listener %s", r.cfg.Where(other.Path))
-			}
-		}
 	}
 }
 

@@ -25,9 +25,9 @@ func (c claim) first(d claim) int {
 
 func (c claim) match() *Match { return &c.route.Matches[c.index] }
 
-// shadowed warns of matches that never get a request: on each of the hosts of
-// their route, an equal match comes first.
-func (r *resolver) shadowed(l *Listener) {
+// shadowed judges the matches of a listener: one never gets a request if on each
+// of the hosts of its route an equal match comes first.
+func (r *resolver) shadowed(l *Listener, reach *reachability) {
 	winners := map[string]claim{} // by host and conditions
 	each := func(do func(c claim, keys []string)) {
 		for _, rt := range l.Routes {
@@ -55,14 +55,14 @@ func (r *resolver) shadowed(l *Listener) {
 		}
 	})
 	each(func(c claim, keys []string) {
-		if slices.ContainsFunc(keys, func(k string) bool { return winners[k] == c }) {
-			return
+		path, why := c.route.Path, ""
+		if len(c.route.Matches) > 1 {
+			path = fmt.Sprintf("%s.matches[%d]", path, c.index)
 		}
-		path, by := c.route.Path, winners[keys[0]]
-		if p := fmt.Sprintf("%s.matches[%d]", path, c.index); len(c.route.Matches) > 1 {
-			path = p
+		if !slices.ContainsFunc(keys, func(k string) bool { return winners[k] == c }) {
+			why = fmt.Sprintf("the same match of %s comes first", r.cfg.Where(winners[keys[0]].route.Path))
 		}
-		r.warnf(path, Unreachable, "never matches: the same match of %s comes first", r.cfg.Where(by.route.Path))
+		reach.judge(path, why)
 	})
 }
 

@@ -24,7 +24,7 @@ func ParseTarget(s string) (Target, error) {
 	if err != nil || n == 0 {
 		return Target{}, fmt.Errorf("not a port; expected a number from 1 to 65535 after the colon")
 	}
-	if net.ParseIP(host) == nil && !hostnamePattern.MatchString(strings.ToLower(strings.TrimSuffix(host, "."))) {
+	if net.ParseIP(host) == nil && (strings.HasPrefix(host, "*") || !hostnamePattern.MatchString(strings.ToLower(strings.TrimSuffix(host, ".")))) {
 		return Target{}, fmt.Errorf("not a host; expected a DNS name or an IP address before the port")
 	}
 	return Target{Host: host, Port: uint16(n)}, nil
@@ -53,6 +53,10 @@ func parseServer(s string) (t Target, encrypted bool, err error) {
 }
 
 func (r *resolver) target(path, s string, into *Target) {
+	if strings.Contains(s, "://") {
+		r.errorf(path, Invalid, "a URL, not an address; expected host:port, and for https backendTLS among the policies")
+		return
+	}
 	t, err := ParseTarget(s)
 	if err != nil {
 		r.errorf(path, Invalid, "%v", err)

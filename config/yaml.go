@@ -104,11 +104,11 @@ func (n *node) yaml() *yaml.Node {
 		}
 		return list
 	}
-	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: n.tag, Value: n.source()}
+	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: n.shortTag(), Value: n.source()}
 	switch {
 	case n.isNull() && !n.variable:
 		y.Value = "null"
-	case n.variable && n.tag == "!!str":
+	case n.variable && n.tag == strTag:
 		y.Style = yaml.DoubleQuotedStyle // or the value could become a number
 	case n.variable:
 		y.Tag = ""

@@ -30,21 +30,29 @@ func drain(ctx context.Context, admin string) error {
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	// A request may be on its way when there is none for the first time.
-	for none := 0; ; {
+	for none, last := 0, -1; ; {
 		n, err := a.inHand(ctx)
-		if none++; n > 0 {
+		switch {
+		case err != nil && ctx.Err() != nil && last >= 0:
+			return cut(last) // the time was up while it was asked again
+		case err != nil:
+			return err
+		}
+		if last, none = n, none+1; n > 0 {
 			none = 0
 		}
-		if err != nil || none == 2 {
-			return err
+		if none == 2 {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("cut requests: %d", n)
+			return cut(n)
 		case <-tick.C:
 		}
 	}
 }
+
+func cut(requests int) error { return fmt.Errorf("cut requests: %d", requests) }
 
 // adminClient talks to an admin interface.
 type adminClient struct {

@@ -137,7 +137,7 @@ func (c *Chain) changes() bool {
 
 // hasAI tells whether a backend says which APIs it has.
 func (c *Chain) hasAI() bool {
-	return slices.ContainsFunc(c.backends, func(b *backend) bool { return b.ai != nil })
+	return slices.ContainsFunc(c.backends, func(b *backend) bool { return b.speaks != nil })
 }
 
 func (c *Chain) changesAt(path string) bool {

@@ -54,10 +54,10 @@ type reading struct {
 // reading tells how a request for a path is read at this backend. none tells that
 // no request for it gets there.
 func (b *backend) reading(path string) (r reading, none bool) {
-	if b.ai == nil {
+	if b.speaks == nil {
 		return reading{dialect: dialectAt(path)}, false
 	}
-	api := b.ai.API(path)
+	api := b.speaks.At(path)
 	switch d, known := dialects[api.Type]; {
 	case api.Type == config.Untranslated:
 		return reading{}, true

@@ -33,7 +33,7 @@ func (r *Registry) builder(cfg *config.Config) *builder {
 	return &builder{
 		registry: r,
 		cfg:      cfg,
-		profiles: map[*config.Profile]builtProfile{},
+		profiles: map[*config.Profile]*builtProfile{},
 		used:     map[*config.Processor]bool{},
 		chains: &Chains{
 			byName:     map[string]*Chain{},
@@ -82,7 +82,7 @@ func host(l *config.Listener) string {
 type builder struct {
 	registry *Registry
 	cfg      *config.Config
-	profiles map[*config.Profile]builtProfile
+	profiles map[*config.Profile]*builtProfile
 	used     map[*config.Processor]bool
 	chains   *Chains
 	errs     []*config.Error
@@ -110,7 +110,7 @@ func (b *builder) errorf(path string, kind config.Kind, format string, args ...a
 }
 
 func (b *builder) profile(p *config.Profile) {
-	out := builtProfile{profile: profile{
+	out := &builtProfile{profile: profile{
 		name: escape(p.Name), models: p.Models, rule: p.ModelRule, observe: p.Observe, failure: p.FailureMode,
 	}}
 	var content []any
@@ -276,7 +276,7 @@ func (b *builder) chain(ep *config.ExtProc, u use) *Chain {
 		return nil // as for most routes
 	}
 	c := &Chain{}
-	content := []any{"2"} // the version of what follows
+	content := append(make([]any, 0, 16), "2") // the version of what follows
 	rt := u.route
 	backends := b.backends(c, rt)
 	if ep != nil && len(ep.Profiles) > 0 {
@@ -350,9 +350,9 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 	inUse := 0
 	var first *config.Backend
 	for _, from := range rt.Backends {
-		be := &backend{name: from.Name, weight: uint64(from.Weight), where: b.cfg.Place(from.Path)}
-		if be.ai = from.AI; from.AI != nil {
-			be.apis = apisOf(from.AI, b.guard(from.AI.Guard))
+		be := &backend{name: from.Name, weight: uint64(from.Weight)}
+		if from.AI != nil {
+			be.speaks, be.apis = from.AI.APIs, apisOf(from.AI, b.guard(from.AI.Guard))
 		}
 		c.backends = append(c.backends, be)
 		content = append(content, be.name, be.weight, aiContent(be, from.AI))
@@ -378,10 +378,13 @@ func (b *builder) backends(c *Chain, rt *config.Route) (content []any) {
 func (b *builder) candidate(c *Chain, u use, from *config.Candidate) (content []any) {
 	rt := u.route
 	built := b.profiles[from.Profile]
-	p := built.profile
-	cand := candidate{selector: newSelector(from.Selector), profile: &p}
+	p, behind := &built.profile, rt != nil || u.gateway || u.alone
+	if !behind || len(from.Profile.Services) > 0 { // then it is not as everywhere
+		p = new(*p)
+	}
+	cand := candidate{selector: newSelector(from.Selector), profile: p}
 	content = []any{cand.selector.content(), p.name, built.content}
-	if rt == nil && !u.gateway && !u.alone { // there is a 404 behind the chain: no model, no backend, no answer of a model
+	if !behind { // there is a 404 behind the chain: no model, no backend, no answer of a model
 		p.rule, p.replies = config.ModelsUnchecked, nil
 	}
 	for _, s := range from.Profile.Services {
@@ -422,7 +425,7 @@ func (b *builder) serves(c *Chain, u use, s *config.Service) *backend {
 	switch {
 	case u.alone:
 		c.chooses = true
-		c.backends = append(c.backends, &backend{name: s.Name, where: b.cfg.Place(s.Path)})
+		c.backends = append(c.backends, &backend{name: s.Name})
 		return c.backends[len(c.backends)-1]
 	case u.route == nil:
 		return nil
@@ -438,8 +441,10 @@ func (b *builder) serves(c *Chain, u use, s *config.Service) *backend {
 func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
 	sum := sha256.Sum256(encode(c.name, content))
 	c.ref = c.name + "@" + hex.EncodeToString(sum[:8])
-	for _, be := range c.backends {
-		be.choice = c.name + "/" + escape(be.name)
+	if c.chooses {
+		for _, be := range c.backends {
+			be.choice = c.name + "/" + escape(be.name)
+		}
 	}
 	old := b.chains.byName[c.name]
 	switch {
@@ -451,16 +456,6 @@ func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
 		b.errorf(rt.Path, config.Conflict, "another route of this port and host has the name %q", rt.Name)
 	}
 	return c
-}
-
-// encode is the text that a hash is made of.
-func encode(name string, content []any) []byte {
-	text, err := json.Marshal(content)
-	if err != nil {
-		// Raw marshals itself and everything else is plain.
-		panic(fmt.Sprintf("extprocsvc: content of %s: %v", name, err))
-	}
-	return text
 }
 
 // escape writes a name of the user with bytes that a gRPC metadata value, an

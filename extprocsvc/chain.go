@@ -136,11 +136,10 @@ type service struct {
 type backend struct {
 	name, choice string
 	weight       uint64
-	// ai is that of an ai backend, and apis are its settings, by the suffix of
+	// speaks are the APIs of an ai backend, and apis its settings, by the suffix of
 	// the path.
-	ai    *config.AI
-	apis  []api
-	where string
+	speaks config.APIs
+	apis   []api
 }
 
 type stage struct {

@@ -56,7 +56,7 @@ func (t *translation) choices(l *config.Listener, r *config.Route, own *Chain, h
 }
 
 // chosenRoutes are those of all the routes of a virtual host, each once.
-func chosenRoutes(routes []routeWithPolicies) (list []*routev3.Route) {
+func chosenRoutes(routes []*routeWithPolicies) (list []*routev3.Route) {
 	seen := map[*routev3.Route]bool{}
 	for _, r := range routes {
 		if len(r.chosen) > 0 && !seen[r.chosen[0]] {

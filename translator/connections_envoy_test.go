@@ -59,7 +59,7 @@ frontendPolicies:
   tcp: {keepalives: {time: 100s}}
   connect: {mode: deny}
 config:
-  backend: {connectTimeout: 200ms, poolIdleTimeout: 1s, keepalives: {time: 50s}}
+  backend: {connectTimeout: 200ms, poolIdleTimeout: 2s, keepalives: {time: 50s}}
 binds:
 - port: %%d
   listeners:
@@ -93,7 +93,7 @@ binds:
 	t.Run("pool idle timeout", func(t *testing.T) {
 		select {
 		case <-closed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Error("Envoy keeps an idle connection")
 		}
 	})

@@ -497,6 +497,9 @@ binds:
     - name: hoisted
       matches: [{path: {exact: /a}}, {path: {exact: /b}}]
       backends: TWO
+    - name: beside
+      matches: [{path: {exact: /d}}]
+      backends: TWO
   - hostname: free.test
     routes:
     - name: free
@@ -513,6 +516,7 @@ binds:
 		"guarded":    {ReadsBody: true},
 		"everything": {ReadsBody: true, ReadsResponse: true, FailOpen: true, Choice: chooses},
 		"hoisted":    {Choice: chooses, ReadsBody: true, ReadsResponse: true},
+		"beside":     {Choice: chooses, ReadsBody: true, ReadsResponse: true},
 	})
 	choose := func(route, backend string, more ...string) map[string]string {
 		h := map[string]string{"do-choose": word(route, backend)}
@@ -536,6 +540,7 @@ binds:
 		{name: "buffered", target: "/open", body: "hi", headers: choose("open", "backend1"), want: []string{"big got /open ", `body="changed hi"`}, id: "0123", seen: []string{"open"}},
 		{name: "buffered, response", target: "/everything", body: "hi", headers: choose("everything", "backend1"), want: []string{"big GOT /everything ", `body="changed hi"`}, id: "0123", seen: []string{"everything"}},
 		{name: "virtual host's chain", target: "/b", host: "hoisted.test", body: "hi", headers: choose("hoisted", "backend0"), want: []string{"small GOT /small/v1 ", `body="changed hi"`}, id: "0123", seen: []string{"hoisted"}},
+		{name: "virtual host's chain, another route", target: "/d", host: "hoisted.test", body: "hi", headers: choose("beside", "backend1"), want: []string{"big GOT /d ", `body="changed hi"`}, id: "0123", seen: []string{"beside"}},
 
 		// Without a choice there is no backend, and with somebody else's.
 		{name: "no choice", target: "/headers", status: 500, want: []string{"no backend chosen"}, id: "0123", seen: []string{"headers"}},
@@ -579,6 +584,33 @@ binds:
 	b.run(request{name: "down, closed", target: "/headers", status: 500, seen: []string{"headers"}})
 	b.run(request{name: "down, open", target: "/open", body: "hi", want: []string{"small got /small/v1 ", `body="hi"`}, seen: []string{"open"}})
 	b.run(request{name: "down, open, response", target: "/everything", body: "hi", want: []string{"small got /small/v1 ", `body="hi"`}, seen: []string{"everything"}})
+}
+
+// Routes beside very many with a chain in common take it off.
+func TestMostShareInEnvoy(t *testing.T) {
+	other := backend(t, "other")
+	text := "binds:\n- port: %d\n  listeners:\n  - routes:\n"
+	cs := chains{"response": {ReadsBody: true, ReadsResponse: true}}
+	route := func(name string) {
+		text += fmt.Sprintf("    - {name: %s, matches: [{path: {pathPrefix: /%[1]s}}], backends: [{host: %q}]}\n", name, other)
+	}
+	for i := range 150 {
+		name := fmt.Sprintf("n%d", i)
+		route(name)
+		cs[name] = translator.Chain{ReadsBody: true}
+	}
+	route("plain")
+	route("response")
+	b := newTestbed(t, text, cs)
+	for _, r := range []request{
+		{name: "one of many", target: "/n7", body: "hi", want: []string{"other got /n7 ", `body="changed hi"`}, id: "0123", seen: []string{"n7"}},
+		{name: "another of many", target: "/n149", body: "hi", want: []string{"other got /n149 ", `body="changed hi"`}, id: "0123", seen: []string{"n149"}},
+		{name: "without a chain", target: "/plain", body: "hi", want: []string{"other got /plain ", `body="hi"`}},
+		{name: "with other needs", target: "/response", body: "hi", want: []string{"other GOT /response ", `body="changed hi"`}, id: "0123", seen: []string{"response"}},
+		{name: "not found", target: "/nothing", body: "hi", status: 404, want: []string{"route not found"}},
+	} {
+		b.run(r)
+	}
 }
 
 func TestTimeoutInEnvoy(t *testing.T) {

@@ -65,7 +65,7 @@ func (e *Existing) Resources(c *config.Config) (*extprocfilterv3.ExternalProcess
 		t.extProcCluster(extProcCluster, e.Service, &config.TLS{}, "")
 	}
 	chain := e.union()
-	filter := t.ownExtProc("attache", chain, ownMode(chain, false), false).(*extprocfilterv3.ExternalProcessor)
+	filter := t.ownExtProc("attache", "", chain, ownMode(chain, false), false).(*extprocfilterv3.ExternalProcessor)
 	filter.GrpcService.InitialMetadata = nil
 	if e.Profile != "" {
 		filter.GrpcService.InitialMetadata = []*corev3.HeaderValue{{Key: ProfileMetadata, Value: strings.ReplaceAll(e.Profile, "%", "%%")}}

@@ -35,6 +35,9 @@ type extProcs struct {
 	rules    mutationRules
 	own      *Chain // nil for none
 	ownName  string
+	// chain is the value of the gRPC metadata by which own is named: its ref, or
+	// the format that takes it from the route.
+	chain string
 	// continues tells that our service has seen the request before, in the
 	// gateway phase.
 	continues bool
@@ -77,8 +80,8 @@ func (t *translation) extProcs(x extProcs) (policies []policy) {
 		mode := ownMode(own, streamed)
 		policies = append(policies, policy{
 			name:   x.ownName,
-			key:    fmt.Sprintf("own %s %v %v %v %v %v %v", own.Ref, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues, streamed),
-			build:  func() protoMessage { return t.ownExtProc(x.ownName, own, mode, x.continues) },
+			key:    fmt.Sprintf("own %s %v %v %v %v %v %v", x.chain, own.ReadsBody, own.ReadsResponse, own.FailOpen, own.chooses(), x.continues, streamed),
+			build:  func() protoMessage { return t.ownExtProc(x.ownName, x.chain, own, mode, x.continues) },
 			own:    true,
 			bodies: bodies{passes(mode.RequestBodyMode), passes(mode.ResponseBodyMode)},
 		})
@@ -207,10 +210,25 @@ func forgetLength(show config.Processing) protoMessage {
 	return &headermutationv3.HeaderMutation{Mutations: m}
 }
 
+// chainOfRoute names the chain that a route has in its metadata. So routes whose
+// chains need the same of Envoy have the same filter, and a virtual host can carry
+// it for all of them: Envoy builds it once, however many chains there are.
+const chainOfRoute = "%METADATA(ROUTE:" + MetadataNamespace + ":" + ChainKey + ")%"
+
+// routeMetadata is where chainOfRoute finds the chain of a route; nil for none.
+func routeMetadata(own *Chain) *corev3.Metadata {
+	if own == nil {
+		return nil
+	}
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		MetadataNamespace: {Fields: map[string]*structpb.Value{ChainKey: structpb.NewStringValue(own.Ref)}},
+	}}
+}
+
 // ownExtProc calls our service for the phases that the chain needs. The
 // service always sets the right content-length, so it may (a wrong one would
 // be request smuggling).
-func (t *translation) ownExtProc(name string, c *Chain, mode *extprocfilterv3.ProcessingMode, continues bool) protoMessage {
+func (t *translation) ownExtProc(name, chain string, c *Chain, mode *extprocfilterv3.ProcessingMode, continues bool) protoMessage {
 	cache := extprocfilterv3.ExternalProcessor_RETAIN
 	if c.chooses() {
 		cache = extprocfilterv3.ExternalProcessor_DEFAULT // the service clears it
@@ -219,7 +237,7 @@ func (t *translation) ownExtProc(name string, c *Chain, mode *extprocfilterv3.Pr
 	if t.replicated() {
 		service.RetryPolicy = retryElsewhere()
 	}
-	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: c.Ref}}
+	service.InitialMetadata = []*corev3.HeaderValue{{Key: ChainMetadata, Value: chain}}
 	attache := &extprocfilterv3.MetadataOptions_MetadataNamespaces{Untyped: []string{MetadataNamespace}}
 	metadata := &extprocfilterv3.MetadataOptions{ReceivingNamespaces: attache}
 	if continues {

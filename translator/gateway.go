@@ -17,13 +17,11 @@ import (
 
 // gatewayPolicies is the chain of a listener's gateway phase.
 func (t *translation) gatewayPolicies(l *config.Listener) *chain {
-	return t.chainOf(slices.Concat(
-		cors(gatewayCORS, l.Gateway.CORS),
-		t.extProcs(extProcs{
-			external: l.Gateway.ExtProc, name: gatewayExtProc, rules: mutationRules{routedBy: t.routedBy(l)},
-			own: t.opts.GatewayChain(l), ownName: gatewayExtProc,
-		}),
-	))
+	x := extProcs{external: l.Gateway.ExtProc, name: gatewayExtProc, rules: mutationRules{routedBy: t.routedBy(l)}}
+	if own := t.opts.GatewayChain(l); own != nil {
+		x.own, x.ownName, x.chain = own, gatewayExtProc, own.Ref
+	}
+	return t.chainOf(slices.Concat(cors(gatewayCORS, l.Gateway.CORS), t.extProcs(x)))
 }
 
 // routedBy are the headers by which the routes of a listener are found, if

@@ -29,6 +29,10 @@ const (
 	IDKey             = "id"
 )
 
+// ChainKey is where a route has the name of its chain, in its own metadata of
+// [MetadataNamespace].
+const ChainKey = "chain"
+
 // IDHeader is the response header with the decision's id. Clients send no
 // header that begins like it.
 const (

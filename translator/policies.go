@@ -38,8 +38,8 @@ import (
 // adjacent, so they share one filter and one gRPC stream.
 //
 // The virtual host carries the gateway phase, see gateway.go. Where all its
-// routes have the same chain, it carries that too: Envoy then builds it once, and
-// not for every route.
+// routes have the same chain, or most of very many, it carries that too: Envoy
+// then builds it once, and not for every route.
 const (
 	gatewayCORS         = "gateway.cors"
 	gatewayExtProc      = "gateway.extProc"
@@ -120,7 +120,7 @@ func packChain(filters []*corev3.TypedExtensionConfig) map[string]*anypb.Any {
 // policies is the chain of a route. gateway is that of its listener's gateway
 // phase.
 func (t *translation) policies(r *config.Route, own *Chain, gateway *chain) *chain {
-	x := extProcs{external: r.ExtProc, name: routeExtProc, own: own, ownName: backendAI}
+	x := extProcs{external: r.ExtProc, name: routeExtProc, own: own, ownName: backendAI, chain: chainOfRoute}
 	if r.ExtProc != nil && len(r.ExtProc.Profiles) > 0 {
 		x.ownName = routeExtProc
 	}
@@ -201,7 +201,7 @@ func (t *translation) notFoundPolicies(l *config.Listener, gateway *chain) *chai
 	if own := t.opts.ListenerChain(l); own != nil {
 		open := *own
 		open.FailOpen = true
-		x.own = &open
+		x.own, x.chain = &open, open.Ref
 	}
 	return t.chainOf(t.extProcs(x))
 }
@@ -220,6 +220,14 @@ func (c *chain) then(next *chain) map[string]*anypb.Any {
 // over is the chain c in a route of a virtual host that carries the chain
 // inherited. Envoy would run both, so each inherited filter that c does not
 // replace becomes one that does nothing.
+func (t *translation) over(c, inherited *chain) map[string]*anypb.Any {
+	both := [2]*chain{c, inherited}
+	if t.overs[both] == nil {
+		t.overs[both] = c.over(inherited)
+	}
+	return t.overs[both]
+}
+
 func (c *chain) over(inherited *chain) map[string]*anypb.Any {
 	if inherited == noPolicies {
 		return c.packed

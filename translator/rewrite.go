@@ -17,7 +17,7 @@ import (
 // name, without the port; IP addresses leave the client's.
 func rewriteHost(a *routev3.RouteAction, r *config.Route, b *config.Backend) {
 	var host config.Authority
-	if r.Rewrite != nil && b.AI == nil {
+	if r.Rewrite != nil && !b.AtProvider() {
 		host = r.Rewrite.Authority
 	}
 	switch host.Kind {

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/attache-dev/attache/config"
@@ -69,12 +70,12 @@ func (t *translation) routeConfig(g routeGroup) {
 				continue
 			}
 			claimed[domain] = true
-			var routes []routeWithPolicies
+			var routes []*routeWithPolicies
 			for _, hostname := range covering(domain) {
 				routes = append(routes, groups[hostname]...)
 			}
-			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r routeWithPolicies) bool { return r.policies.own })
-			rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(domain, routes, gateway, notFound))
+			decided = decided || gateway.own || notFound.own || slices.ContainsFunc(routes, func(r *routeWithPolicies) bool { return r.policies.own })
+			rc.VirtualHosts = append(rc.VirtualHosts, t.virtualHost(domain, routes, gateway, notFound))
 		}
 	}
 	if misdirected := misdirectedHosts(g.others); misdirected != nil {
@@ -117,52 +118,86 @@ func misdirectedHosts(others []*config.Listener) *routev3.VirtualHost {
 type routeWithPolicies struct {
 	bare     *routev3.Route
 	policies *chain
-	// full is the route with its chain.
+	// full is the route with its chain, if a virtual host has needed it.
 	full *routev3.Route
 	// chosen are the routes to the backends that our service may choose; all
 	// matches of a route have the same list.
 	chosen []*routev3.Route
 }
 
-// virtualHost carries the chain of the gateway phase, and that of its routes, if
-// they all have the same. The first routes are those that our service chooses,
-// the last is the 404.
-func virtualHost(domain string, routes []routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
-	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
-	shared := noPolicies
-	if len(routes) > 1 {
-		shared = routes[0].policies
-		for _, r := range routes {
-			if r.policies != shared {
-				shared = noPolicies
-				break
-			}
-		}
+// withPolicies is the route with its chain. All virtual hosts have the same one.
+func (r *routeWithPolicies) withPolicies() *routev3.Route {
+	if r.full == nil {
+		r.full = r.with(r.policies.packed)
 	}
+	return r.full
+}
+
+// with is the route with a chain. It shares everything else with that without.
+func (r *routeWithPolicies) with(packed map[string]*anypb.Any) *routev3.Route {
+	if packed == nil {
+		return r.bare
+	}
+	return &routev3.Route{
+		Name: r.bare.Name, Match: r.bare.Match, Action: r.bare.Action, Metadata: r.bare.Metadata,
+		ResponseHeadersToAdd:   r.bare.ResponseHeadersToAdd,
+		RequestBodyBufferLimit: r.bare.RequestBodyBufferLimit,
+		TypedPerFilterConfig:   packed,
+	}
+}
+
+// virtualHost carries the chain of the gateway phase, and one that its routes
+// share. The first routes are those that our service chooses, the last is the 404.
+func (t *translation) virtualHost(domain string, routes []*routeWithPolicies, gateway, notFound *chain) *routev3.VirtualHost {
+	vh := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Routes: chosenRoutes(routes)}
+	shared := sharedChain(routes)
 	vh.TypedPerFilterConfig = gateway.then(shared)
 	for _, r := range routes {
-		if shared != noPolicies {
+		switch {
+		case shared == noPolicies:
+			vh.Routes = append(vh.Routes, r.withPolicies())
+		case r.policies == shared:
 			vh.Routes = append(vh.Routes, r.bare)
-		} else {
-			vh.Routes = append(vh.Routes, r.full)
+		default:
+			vh.Routes = append(vh.Routes, r.with(t.over(r.policies, shared)))
 		}
 	}
 	last := notFoundRoute()
-	last.TypedPerFilterConfig = notFound.over(shared)
+	last.TypedPerFilterConfig = t.over(notFound, shared)
 	vh.Routes = append(vh.Routes, last)
 	return vh
 }
 
+// worthSharing is how many routes of a host have a chain in common before others
+// take it off, with filters that do nothing: those cost each of their requests some
+// microseconds.
+const worthSharing = 100
+
+// sharedChain is the one that all routes of a host have, or most of very many.
+func sharedChain(routes []*routeWithPolicies) *chain {
+	count, most := map[*chain]int{}, noPolicies
+	for _, r := range routes {
+		if count[r.policies]++; count[r.policies] > count[most] {
+			most = r.policies
+		}
+	}
+	if n := count[most]; n > 1 && (n == len(routes) || n >= worthSharing && n > len(routes)/2) {
+		return most
+	}
+	return noPolicies
+}
+
 // hostGroups returns the Envoy routes of a listener by hostname, each group in
 // agentgateway's order.
-func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]routeWithPolicies {
+func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string][]*routeWithPolicies {
 	byHost := map[string][]*candidate{}
 	for order, r := range l.Routes {
-		t.out.RoutePlaces[routeName(l, r)] = t.cfg.Place(r.Path)
+		name := routeName(l, r)
+		t.out.RoutePlaces[name] = t.cfg.Place(r.Path)
 		own := t.routeChain(r)
 		policies := t.policies(r, own, gateway)
 		held := gateway.bodies.held() || policies.bodies.held()
-		action := t.action(r, own.chooses(), own != nil && own.FailOpen)
+		action, metadata := t.action(r, own.chooses(), own != nil && own.FailOpen), routeMetadata(own)
 		var chosen []*routev3.Route
 		if own.chooses() {
 			chosen = t.choices(l, r, own, held)
@@ -177,15 +212,11 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 		}
 		for i := range r.Matches {
 			for j, v := range action {
-				bare := &routev3.Route{Name: routeName(l, r), Match: v.match(routeMatch(&r.Matches[i], r.If))}
+				bare := &routev3.Route{Name: name, Match: v.match(routeMatch(&r.Matches[i], r.If)), Metadata: metadata}
 				v.set(bare)
 				shape(bare, r, &r.Matches[i])
 				t.keepBody(bare, &r.Filters, held)
-				full := bare
-				if policies != noPolicies {
-					full = withPolicies(bare, policies)
-				}
-				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: routeWithPolicies{bare, policies, full, chosen}}
+				c := &candidate{route: r, match: &r.Matches[i], index: i, order: order, variant: j, envoy: &routeWithPolicies{bare: bare, policies: policies, chosen: chosen}}
 				for _, h := range hostnames {
 					if share > 0 {
 						byHost[h] = append(byHost[h], c.failing(share))
@@ -195,10 +226,10 @@ func (t *translation) hostGroups(l *config.Listener, gateway *chain) map[string]
 			}
 		}
 	}
-	groups := make(map[string][]routeWithPolicies, len(byHost))
+	groups := make(map[string][]*routeWithPolicies, len(byHost))
 	for h, cs := range byHost {
 		slices.SortStableFunc(cs, compare)
-		routes := make([]routeWithPolicies, len(cs))
+		routes := make([]*routeWithPolicies, len(cs))
 		for i, c := range cs {
 			routes[i] = c.envoy
 		}
@@ -215,7 +246,7 @@ type candidate struct {
 	order int // of the route
 	// variant is the place among the variants of the match.
 	variant int
-	envoy   routeWithPolicies
+	envoy   *routeWithPolicies
 }
 
 // compare is agentgateway's precedence within a group of hostnames. Routes of a
@@ -414,16 +445,6 @@ func (t *translation) toBackend(r *config.Route, b *config.Backend) []variant {
 	})
 }
 
-// withPolicies is an Envoy route with its chain; it shares everything else.
-func withPolicies(bare *routev3.Route, c *chain) *routev3.Route {
-	return &routev3.Route{
-		Name: bare.Name, Match: bare.Match, Action: bare.Action,
-		ResponseHeadersToAdd:   bare.ResponseHeadersToAdd,
-		RequestBodyBufferLimit: bare.RequestBodyBufferLimit,
-		TypedPerFilterConfig:   c.packed,
-	}
-}
-
 // shape gives an Envoy route what depends on its own match, or stands beside
 // the action.
 func shape(e *routev3.Route, r *config.Route, m *config.Match) {
@@ -445,7 +466,7 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 			// Envoy's default of 15 s would cut a streamed answer. The time runs
 			// from when the router has the whole request: what our service or
 			// somebody's takes before that does not count.
-			Timeout:               durationpb.New(r.Timeout),
+			Timeout:               routeTimeout(r.Timeout),
 			RetryPolicy:           retryPolicy(&r.Filters, b),
 			RequestMirrorPolicies: t.mirror(r.Mirror),
 		}
@@ -456,6 +477,16 @@ func (t *translation) forward(r *config.Route, b *config.Backend, to func(*route
 	}
 	return list
 }
+
+// routeTimeout is a limit for a request. Most routes have none, and share it.
+func routeTimeout(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return noTimeout
+	}
+	return durationpb.New(d)
+}
+
+var noTimeout = durationpb.New(0)
 
 // heaviest is the backend with the largest share, the first of several.
 func heaviest(backends []*config.Backend) *config.Backend {

@@ -7,6 +7,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/attache-dev/attache/config"
 )
@@ -93,8 +94,9 @@ type translation struct {
 
 	byPort   map[uint16][]*config.Listener
 	chains   map[string]*chain
-	words    map[string]*config.Backend // that our service has for backends
-	retried  map[string]bool            // clusters that some route asks again
+	overs    map[[2]*chain]map[string]*anypb.Any // see over
+	words    map[string]*config.Backend          // that our service has for backends
+	retried  map[string]bool                     // clusters that some route asks again
 	secrets  map[string]*tlsv3.Secret
 	clusters map[string]*clusterv3.Cluster
 	out      *Resources
@@ -117,15 +119,19 @@ func newTranslation(c *config.Config, o Options) *translation {
 		opts:     o,
 		byPort:   map[uint16][]*config.Listener{},
 		chains:   map[string]*chain{},
+		overs:    map[[2]*chain]map[string]*anypb.Any{},
 		words:    map[string]*config.Backend{},
 		retried:  retriedBackends(c.Listeners),
 		secrets:  map[string]*tlsv3.Secret{},
 		clusters: map[string]*clusterv3.Cluster{},
-		out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}, RoutePlaces: map[string]string{}},
+		out:      &Resources{Held: map[string]bool{}, Places: map[string]string{}},
 	}
+	routes := 0
 	for _, l := range c.Listeners {
 		t.byPort[l.Port] = append(t.byPort[l.Port], l)
+		routes += len(l.Routes)
 	}
+	t.out.RoutePlaces = make(map[string]string, routes)
 	return t
 }
 

@@ -5,15 +5,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"gopkg.in/yaml.v3"
 
 	"github.com/attache-dev/attache/config"
@@ -99,6 +105,7 @@ func golden(t *testing.T, archive *txtar.Archive) map[string]string {
 		t.Fatal(err)
 	}
 	sameBytes(t, r, again)
+	chainsNamed(t, r)
 
 	text = bytes.ReplaceAll(text, []byte(workingDirectory(t)), []byte("/dir"))
 	var doc map[string]yaml.Node
@@ -181,6 +188,106 @@ func sameBytes(t *testing.T, a, b *Resources) {
 			t.Errorf("a second translation gave other bytes for %v", x[i].ProtoReflect().Descriptor().Name())
 		}
 	}
+}
+
+// chainsNamed: where a filter takes the chain from the route, the route has one.
+// Without it, the service would know no chain, and who fails open would pass.
+func chainsNamed(t *testing.T, r *Resources) {
+	t.Helper()
+	for _, rc := range r.Routes {
+		for _, vh := range rc.VirtualHosts {
+			for _, route := range vh.Routes {
+				if len(route.Match.DynamicMetadata) > 0 {
+					continue // no request finds it first
+				}
+				filters := map[string]string{} // of both levels; a later one replaces
+				for _, packed := range []*anypb.Any{vh.TypedPerFilterConfig[policiesFilter], route.TypedPerFilterConfig[policiesFilter]} {
+					chain := &filterchainv3.FilterChainConfigPerRoute{}
+					if err := packed.UnmarshalTo(chain); packed != nil && err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range chain.GetFilterChain().GetFilters() {
+						filters[f.Name] = string(f.TypedConfig.Value)
+					}
+				}
+				fromRoute := slices.ContainsFunc(slices.Collect(maps.Values(filters)), func(f string) bool { return strings.Contains(f, chainOfRoute) })
+				named := route.Metadata.GetFilterMetadata()[MetadataNamespace].GetFields()[ChainKey].GetStringValue() != ""
+				if fromRoute != named {
+					t.Errorf("route %s of %s %s: a filter takes the chain from the route: %t; it has one: %t", route.Name, rc.Name, vh.Name, fromRoute, named)
+				}
+			}
+		}
+	}
+}
+
+// TestSharedChain: whatever a virtual host carries, each of its routes runs the
+// filters that are meant for it, in their order.
+func TestSharedChain(t *testing.T) {
+	const profile, cors = "extProc: {profile: p}", "cors: {allowOrigins: ['*']}"
+	for _, c := range []struct {
+		alike, different int
+		carried          bool // by the virtual host
+	}{{1, 0, false}, {2, 0, true}, {99, 1, false}, {100, 1, true}, {200, 199, true}, {200, 200, false}, {500, 0, true}} {
+		text := "processors: [{name: stop, type: reject}]\nprofiles: [{name: p, inputStages: [{name: s, steps: [{name: stop}]}]}]\nbinds:\n- port: 3000\n  listeners:\n  - routes:\n"
+		want := map[string]string{"not-found": ""}
+		for i := range c.alike + c.different {
+			policies, filters := profile, "route.extProc"
+			switch {
+			case i < c.alike:
+			case i%2 == 0:
+				policies, filters = "", ""
+			default:
+				policies, filters = cors+", "+profile, "route.cors route.extProc"
+			}
+			text += fmt.Sprintf("    - {name: r%d, matches: [{path: {exact: /%d}}], policies: {%s}, backends: [{host: '127.0.0.1:1'}]}\n", i, i, policies)
+			want[fmt.Sprintf("listener0/r%d", i)] = filters
+		}
+		cfg, err := config.Parse("c.yaml", []byte(text), config.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Translate(cfg, testOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chainsNamed(t, r)
+		vh := r.Routes[0].VirtualHosts[0]
+		if carried := vh.TypedPerFilterConfig != nil; carried != c.carried {
+			t.Errorf("%d routes alike beside %d: the virtual host carries their chain: %t", c.alike, c.different, carried)
+		}
+		got := map[string]string{}
+		for _, route := range vh.Routes {
+			got[route.Name] = strings.Join(effectiveFilters(t, vh, route), " ")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d routes alike beside %d: want -, got +:\n%s", c.alike, c.different, diff)
+		}
+	}
+}
+
+// effectiveFilters are the names of those that Envoy runs for a route, without
+// those that do nothing: a filter of the route takes the place behind the virtual
+// host's, and replaces one of the same name.
+func effectiveFilters(t *testing.T, vh *routev3.VirtualHost, route *routev3.Route) (names []string) {
+	t.Helper()
+	nothing := filter("", &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{}}).TypedConfig
+	var filters []*corev3.TypedExtensionConfig
+	for _, packed := range []*anypb.Any{vh.TypedPerFilterConfig[policiesFilter], route.TypedPerFilterConfig[policiesFilter]} {
+		chain := &filterchainv3.FilterChainConfigPerRoute{}
+		if err := packed.UnmarshalTo(chain); packed != nil && err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range chain.GetFilterChain().GetFilters() {
+			filters = slices.DeleteFunc(filters, func(o *corev3.TypedExtensionConfig) bool { return o.Name == f.Name })
+			filters = append(filters, f)
+		}
+	}
+	for _, f := range filters {
+		if !proto.Equal(f.TypedConfig, nothing) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // Every resource has a place in the file, and no name is used twice.

@@ -88,10 +88,9 @@ func (c *candidate) failing(share uint32) *candidate {
 	match.RuntimeFraction = &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
 		Numerator: share, Denominator: typev3.FractionalPercent_MILLION,
 	}}
-	bare := &routev3.Route{Name: c.envoy.bare.Name, Match: match}
+	bare := &routev3.Route{Name: c.envoy.bare.Name, Match: match, Metadata: c.envoy.bare.Metadata}
 	directResponse(500, noValidBackends)(bare)
-	full := &routev3.Route{Name: bare.Name, Match: match, Action: bare.Action, TypedPerFilterConfig: c.envoy.full.TypedPerFilterConfig}
 	f := *c
-	f.envoy.bare, f.envoy.full = bare, full
+	f.envoy = &routeWithPolicies{bare: bare, policies: c.envoy.policies, chosen: c.envoy.chosen}
 	return &f
 }

@@ -64,6 +64,8 @@ func (s *Snapshot) Size() (bytes int) {
 // Envoy's API does not allow, at any depth; names that are missing or given
 // twice; and names of resources that do not exist. Each begins with the place
 // in the file if r.Places knows it. None contains the content of a secret.
+//
+// The snapshot keeps the places of r, which must not be changed any more.
 func NewSnapshot(r *translator.Resources) (*Snapshot, error) { return (*Snapshot)(nil).Next(r) }
 
 // Next is [NewSnapshot] for those who have one of before, which may be nil: what was
@@ -84,7 +86,7 @@ func (s *Snapshot) Next(r *translator.Resources) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Snapshot{named: named, places: maps.Clone(r.Places), routePlaces: maps.Clone(r.RoutePlaces), sound: known.now}
+	s = &Snapshot{named: named, places: r.Places, routePlaces: r.RoutePlaces, sound: known.now}
 	s.addresses, s.held = addressesOf(r.Clusters), maps.Clone(r.Held)
 	whole := sha256.New()
 	for k := range kinds {

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-dev/attache/translator"
 )
@@ -145,8 +147,11 @@ func (c *check) sorted() []reference {
 // it applies them to the content of each.
 func (c *check) walk(m protoreflect.Message) {
 	walk(m, func(m protoreflect.Message) bool {
-		if packed, ok := m.Interface().(*anypb.Any); ok {
-			c.unpack(packed)
+		switch m := m.Interface().(type) {
+		case *anypb.Any:
+			c.unpack(m)
+			return false
+		case *structpb.Struct, *durationpb.Duration: // of which every route has some
 			return false
 		}
 		c.look(m)

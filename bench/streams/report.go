@@ -85,9 +85,17 @@ func (f figure) row() string {
 	if f.Envoy {
 		through, proxy = "Envoy", f.cores(f.Proxy)
 	}
-	return fmt.Sprintf("| %s | %d | %s | %s | %s | %d | %d | %.0f | %s | %.0f µs | %.0f KB | %s | %s | %s | %s | %s | %.1f |",
-		thousands(f.Streams), f.Rate, guard, through, thousands(f.Events), f.Missing, f.Errors, f.Took, f.cores(f.Attache), f.Attache.CPU/float64(f.Events)*1e6,
+	return fmt.Sprintf("| %s | %d | %s | %s | %s | %d | %d | %.0f | %s | %s | %.0f KB | %s | %s | %s | %s | %s | %.1f |",
+		thousands(f.Streams), f.Rate, guard, through, thousands(f.Events), f.Missing, f.Errors, f.Took, f.cores(f.Attache), f.perEvent(),
 		float64(f.Attache.PerStream)/1000, proxy, f.cores(f.Load), ms(f.Delay.P50), ms(f.Delay.P99), ms(f.Delay.Max), f.LoadAverage)
+}
+
+// perEvent is Attaché's CPU time for an event; a run may be too short for one.
+func (f figure) perEvent() string {
+	if f.Events == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f µs", f.Attache.CPU/float64(f.Events)*1e6)
 }
 
 // cores are those that were busy on average.

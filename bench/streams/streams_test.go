@@ -106,3 +106,11 @@ func TestFigures(t *testing.T) {
 		t.Errorf("docs/existing-envoy.md is not made of bench/results/streams.json (%v); go run ./bench/streams -doc docs/existing-envoy.md -render bench/results/streams.json", err)
 	}
 }
+
+// TestRowWithoutEvents: a run may be too short for one.
+func TestRowWithoutEvents(t *testing.T) {
+	row := figure{Took: 1, Attache: usage{CPU: 1}}.row()
+	if strings.Contains(row, "Inf") || strings.Contains(row, "NaN") {
+		t.Errorf("the row is %s", row)
+	}
+}

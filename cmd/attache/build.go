@@ -100,12 +100,12 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 	if b.resources, err = translator.Translate(b.config, to); err != nil {
 		return nil, err
 	}
-	if b.snapshot, err = checked.Next(b.resources); err != nil {
-		return nil, err
-	}
 	// Routes are most of the memory, and everything is made of them by now.
 	b.chains.Detach()
 	b.config.DropRoutes()
+	if b.snapshot, err = checked.Next(b.resources); err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 

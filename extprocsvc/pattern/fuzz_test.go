@@ -122,7 +122,7 @@ func differ(t testing.TB, rnd *rand.Rand) {
 // TestDifferential compares with the reference for drawn sets.
 func TestDifferential(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
-	for range 500 {
+	for range 250 {
 		differ(t, rnd)
 	}
 }
