@@ -18,6 +18,7 @@ func TestAttachments(t *testing.T) {
 		`data:application/pdf;name=a.pdf;base64,JVBERi0=`:                    "",
 		`DATA:Image\/PNG;Base64,iVBORw0KGgo=`:                                "",
 		`https://example.com/a.png`:                                          "https://example.com/a.png",
+		`data:x`:                                                             "data:x",
 		`data:text/plain,hello`:                                              "data:text/plain,hello",
 		`data:image/png,a%20b`:                                               "data:image/png,a%20b",
 		`data:text/plain;base64,aGVsbG8=`:                                    "refused",

@@ -626,8 +626,10 @@ func attached(link []byte) attachment {
 	switch {
 	case !data:
 		return readable
-	case !ok:
+	case !ok && len(link) > most:
 		return hiddenText // somewhere behind all that
+	case !ok:
+		return readable // and no data URL
 	case isTextType(params[0]) && (encoded || bytes.IndexByte(link[len(head):], '%') >= 0):
 		return hiddenText
 	case encoded:
