@@ -65,12 +65,12 @@ func extProcCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 		hint(stderr, "--tls-cert and --tls-key encrypt, --tls-client-ca lets only your Envoys in; --plaintext is for a network that does both already")
 		return exitUsage
 	}
-	f.logDefaults()
+	read := f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	s := &services{flags: &f.serviceFlags, log: log, stderr: stderr}
+	s := &services{flags: &f.serviceFlags, log: log, stderr: stderr, read: read}
 	return s.runAlone(ctx, f)
 }
 

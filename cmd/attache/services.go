@@ -102,28 +102,32 @@ func serviceCommand(ctx context.Context, f *serviceFlags, name string, args []st
 	if err := f.limits.mistake(); err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	f.logDefaults()
+	read := f.logDefaults()
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	s := &services{flags: f, log: log, stderr: stderr}
+	s := &services{flags: f, log: log, stderr: stderr, read: read}
 	return s.run(ctx, stdout)
 }
 
-// logDefaults fills in what the command line does not say about the log. The
-// mistakes of the file are told later.
-func (f *serviceFlags) logDefaults() {
+// logDefaults fills in what the command line does not say about the log, and returns
+// what it had to read for that, or nil. The mistakes of the file are told later.
+func (f *serviceFlags) logDefaults() (read *config.Config) {
 	var p config.Process
 	if f.logLevel == "" || f.logFormat == "" {
 		if src, err := readRegular(f.file); err == nil {
-			if c, err := config.Parse(f.file, src, config.Options{ReadFile: readRegular}); err == nil {
-				p = c.Process
-			}
+			defer frugal(src)()
+			read, _ = config.Parse(f.file, src, config.Options{ReadFile: readRegular})
 		}
+	}
+	if read != nil {
+		p = read.Process
+		read.DropRoutes()
 	}
 	f.logLevel = cmp.Or(f.logLevel, p.LogLevel, "info")
 	f.logFormat = cmp.Or(f.logFormat, p.LogFormat, "text")
+	return read
 }
 
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
@@ -148,6 +152,8 @@ type services struct {
 	log    *slog.Logger
 	stderr io.Writer
 	app    *app
+	// read is what was read of the file before there was an app, or nil.
+	read *config.Config
 
 	// addresses are those in use, by the names that the ready file has.
 	addresses []address
@@ -269,6 +275,10 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 // appAround is the app around an ext_proc service.
 func (s *services) appAround(service *extprocsvc.Server) *app {
 	a := newApp(s.flags.file, s.log)
+	if s.read != nil {
+		a.ahead = &built{config: s.read}
+		s.read = nil
+	}
 	a.tell = s.tell
 	a.extproc, a.xds = service, xds.NewServer(s.log)
 	a.keep = stateFile{dir: s.flags.stateDir}
