@@ -21,8 +21,8 @@ finish() {
 	rm -f "$ready"
 }
 trap finish EXIT
-trap 'exit 0' INT # as it is meant to end
-trap 'exit 3' TERM
+trap 'exit 0' INT TERM # as it is meant to end
+trap 'exit 3' USR1 # without the model
 
 # A failure is mostly a port that somebody has.
 elsewhere() { echo "attache: hint: other ports: PORT=3001 MOCK_LLM=127.0.0.1:8081 make run" >&2; }
@@ -30,7 +30,7 @@ elsewhere() { echo "attache: hint: other ports: PORT=3001 MOCK_LLM=127.0.0.1:808
 (
 	"$bin" mock-llm --addr "$MOCK_LLM" &
 	trap 'kill $!' TERM
-	wait $! || [ $? -ne 3 ] || { elsewhere; kill $$; }
+	wait $! || [ $? -ne 3 ] || { elsewhere; kill -USR1 $$; }
 ) &
 mock=$!
 (
