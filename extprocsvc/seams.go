@@ -1,6 +1,8 @@
 package extprocsvc
 
 import (
+	"sort"
+
 	"github.com/attache-dev/attache/extprocsvc/llm"
 	"github.com/attache-dev/attache/extprocsvc/sensitive"
 )
@@ -54,10 +56,11 @@ func (s *Seams) Add(t *llm.Text, text []byte, own []sensitive.Finding) {
 func (s *Seams) Close() {
 	if len(s.parts) > 1 {
 		for _, x := range s.finder.Find(nil, s.text) {
-			if p := s.at(x.Start); x.End <= p.to {
+			first := s.at(x.Start)
+			if x.End <= s.parts[first].to {
 				continue
 			}
-			if list, across := s.changes(&x); across {
+			if list, across := s.changes(&x, first); across {
 				s.found(x.Rule, list)
 			}
 		}
@@ -65,20 +68,16 @@ func (s *Seams) Close() {
 	s.parts, s.text = s.parts[:0], s.text[:0]
 }
 
-// at is the part that an offset is in.
-func (s *Seams) at(offset int) *seamPart {
-	i := 0
-	for s.parts[i].to <= offset {
-		i++
-	}
-	return &s.parts[i]
+// at is the index of the part that an offset is in.
+func (s *Seams) at(offset int) int {
+	return sort.Search(len(s.parts), func(i int) bool { return s.parts[i].to > offset })
 }
 
-// changes hide what was found, but for what is hidden already. What takes its place
+// changes hide what was found, from the part first on, but for what is hidden already. What takes its place
 // stands where it began. Where all that is left is in one part, the other has its
 // own finding, and what it leaves may be any word that stands beside an address:
 // then across is false.
-func (s *Seams) changes(x *sensitive.Finding) (list []llm.Change, across bool) {
+func (s *Seams) changes(x *sensitive.Finding, first int) (list []llm.Change, across bool) {
 	if !s.finder.Rule(x.Rule).Action.Hides() {
 		return nil, true
 	}
@@ -89,7 +88,7 @@ func (s *Seams) changes(x *sensitive.Finding) (list []llm.Change, across bool) {
 			with = ""
 		}
 	}
-	for i := range s.parts {
+	for i := first; i < len(s.parts) && s.parts[i].from < x.End; i++ {
 		p := &s.parts[i]
 		from, to := max(x.Start, p.from)-p.from, min(x.End, p.to)-p.from
 		for _, h := range p.hidden {

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/attache-dev/attache/config"
 	"github.com/attache-dev/attache/extprocsvc"
@@ -114,16 +115,23 @@ func (s *source) build(co config.Options, to translator.Options) (*built, error)
 // frugal has the collector work harder until what it returns is called: what is made
 // of a text on the way is much, and dies at once. GOGC is 75 in place of Go's 100, and
 // 15 for a text that is large: with 10,000 routes that have a chain each the process
-// then grows to 148 MB and not to 175 MB as with 50, for half as much CPU again.
+// then grows to 148 MB and not to 175 MB as with 50, for half as much CPU again. Who
+// comes meanwhile waits: GOGC is one for the process.
 func frugal(text []byte) (restore func()) {
 	const large = 5 << 19 // 2.5 MiB
 	percent := 75
 	if len(text) > large {
 		percent = 15
 	}
+	building.Lock()
 	before := debug.SetGCPercent(percent)
-	return func() { debug.SetGCPercent(before) }
+	return func() {
+		debug.SetGCPercent(before)
+		building.Unlock()
+	}
 }
+
+var building sync.Mutex
 
 // cutShort tells whether a text looks like one that has not been written to its end,
 // since the disk is full or the network slow: it stops in a line of the text before,

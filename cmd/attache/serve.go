@@ -47,7 +47,8 @@ type app struct {
 	waiting             *config.Config // refused for ports that somebody has; only follow knows it
 	moved               chan struct{}  // holds one token: we went back, and other files matter
 
-	ahead *built // see prepare; nil if nothing is
+	ahead *built         // see prepare; nil if nothing is
+	read  *config.Config // what was read before the first build, which is quicker with it; or nil
 
 	mu    sync.Mutex
 	state state
@@ -112,7 +113,7 @@ func (a *app) prepare() {
 // build has our Envoy check what was made of the file, and leaves the resources
 // away: the snapshot has their bytes.
 func (a *app) build(src *source) (*built, error) {
-	b, err := src.build(config.Options{}, a.opts)
+	b, err := src.build(config.Options{Previous: a.read}, a.opts)
 	if err != nil || b.resources == nil { // without them it was here before
 		return b, err
 	}
@@ -163,6 +164,7 @@ func (a *app) commit(next *built) {
 // kept a good one: then that serves, degraded.
 func (a *app) start() error {
 	err := a.apply()
+	a.read = nil
 	defer debug.FreeOSMemory() // a whole file takes more to read than to keep
 	if err == nil || !a.keep.exists() {
 		return err

@@ -275,10 +275,7 @@ func (s *services) run(asked context.Context, stdout io.Writer) int {
 // appAround is the app around an ext_proc service.
 func (s *services) appAround(service *extprocsvc.Server) *app {
 	a := newApp(s.flags.file, s.log)
-	if s.read != nil {
-		a.ahead = &built{config: s.read}
-		s.read = nil
-	}
+	a.read, s.read = s.read, nil
 	a.tell = s.tell
 	a.extproc, a.xds = service, xds.NewServer(s.log)
 	a.keep = stateFile{dir: s.flags.stateDir}
