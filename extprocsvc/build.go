@@ -458,6 +458,16 @@ func (b *builder) share(c *Chain, content []any, rt *config.Route) *Chain {
 	return c
 }
 
+// encode is the text that a hash is made of.
+func encode(name string, content []any) []byte {
+	text, err := json.Marshal(content)
+	if err != nil {
+		// Raw marshals itself and everything else is plain.
+		panic(fmt.Sprintf("extprocsvc: content of %s: %v", name, err))
+	}
+	return text
+}
+
 // escape writes a name of the user with bytes that a gRPC metadata value, an
 // Envoy format string and our own / and @ leave alone.
 func escape(name string) string {

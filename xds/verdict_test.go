@@ -115,20 +115,28 @@ func TestJudgeSeveralEnvoys(t *testing.T) {
 	}
 }
 
-// An Envoy that refuses what the others have accepted changes nothing for them,
-// now or later.
-func TestJudgeADissenter(t *testing.T) {
-	s := newServer()
+// dissenting has one Envoy that has accepted everything, and an old one that has
+// joined later and refuses the route configuration.
+func dissenting(t *testing.T) (s *Server, one, old *fakeEnvoy) {
+	t.Helper()
+	s = newServer()
 	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
 	addr := serve(t, s)
-	one := dial(t, s, addr, "one")
+	one = dial(t, s, addr, "one")
 	one.boot("r")
 	one.judged("accepted", accepted)
-	old := dial(t, s, addr, "old")
+	old = dial(t, s, addr, "old")
 	old.boot()
 	old.subscribe(routes, "r")
 	old.nack(old.expect("route configuration +r")[0], "unknown type")
 	old.reach("refused", func(st Status) bool { return len(st.Refused()) == 1 })
+	return s, one, old
+}
+
+// An Envoy that refuses what the others have accepted changes nothing for them,
+// now or later.
+func TestJudgeADissenter(t *testing.T) {
+	s, one, old := dissenting(t)
 	if v := s.Judge(); !v.Accepted {
 		t.Errorf("after the refusal of one that joined: %+v", v)
 	}
@@ -154,17 +162,7 @@ func TestJudgeADissenter(t *testing.T) {
 
 // Nor does it decide about what it was never sent before, unless it is alone.
 func TestJudgeADissenterAboutTheNew(t *testing.T) {
-	s := newServer()
-	s.Publish(snapshot(t, cluster("a", 1), listener("l", "r"), table("r", "a")))
-	addr := serve(t, s)
-	one := dial(t, s, addr, "one")
-	one.boot("r")
-	one.judged("accepted", accepted)
-	old := dial(t, s, addr, "old")
-	old.boot()
-	old.subscribe(routes, "r")
-	old.nack(old.expect("route configuration +r")[0], "unknown type")
-	old.reach("refused", func(st Status) bool { return len(st.Refused()) == 1 })
+	s, one, old := dissenting(t)
 
 	s.Publish(snapshot(t, cluster("a", 1), cluster("b", 1), listener("l", "r"), table("r", "a")))
 	old.nack(old.expect("cluster +b")[0], "unknown type")
